@@ -1,0 +1,2 @@
+# daemon/export
+noinst_HEADERS += daemon/export/export.h

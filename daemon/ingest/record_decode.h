@@ -1,0 +1,15 @@
+/* Checks one record in the daemon's own memory before anybody believes it. Pure; any thread; fuzzed. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include "spprof/wire/record.h"
+
+enum record_decode_result {
+	RECORD_DECODE_BIRTH = 1, /* BIRTH and LIVE */
+	RECORD_DECODE_DEATH,
+	RECORD_DECODE_UNKNOWN, /* skip record.size bytes */
+};
+
+/* `bytes` is 8-aligned and holds `available` bytes. On success (> 0) *size is the record's whole size
+ * (> 0, multiple of 8, <= available). -EAGAIN: cut off at the end; -EBADMSG: malformed. */
+int record_decode(const void *bytes, size_t available, size_t *size);

@@ -1,0 +1,64 @@
+/*
+ * Records in a ring. Each begins with its whole size (a multiple of 8, at most WIRE_RECORD_MAX) and its
+ * type; unknown types are skipped. Births and deaths name ids, never addresses, so they commute across
+ * rings: a DEATH may be read before its BIRTH.
+ */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#define WIRE_MAX_FRAMES 512u
+
+enum wire_record_type {
+	WIRE_BIRTH = 1, /* struct wire_birth: a sampled allocation */
+	WIRE_LIVE = 2,  /* struct wire_birth: told again in answer to resync `epoch` */
+	WIRE_DEATH = 3, /* struct wire_death */
+};
+
+struct wire_record {
+	uint32_t size; /* bytes, this header included */
+	uint16_t type; /* enum wire_record_type */
+	uint16_t flags;
+};
+
+/* Why a walk ended. Only WIRE_STOP_END says that the stack is whole. */
+enum wire_stop {
+	WIRE_STOP_END,         /* outermost frame: CFI says so, or a null return address */
+	WIRE_STOP_MAX,         /* WIRE_MAX_FRAMES reached; the innermost are kept */
+	WIRE_STOP_NO_INFO,     /* no CFI for this code (JIT, hand-written assembly) */
+	WIRE_STOP_BOUNDS,      /* the next frame would lie outside the stack */
+	WIRE_STOP_UNSUPPORTED, /* CFI uses a rule that the walk does not know */
+	WIRE_STOP_KINDS
+};
+
+struct wire_birth {
+	struct wire_record record;
+	uint64_t id;             /* unique in this process, never reused, > 0 */
+	uint64_t size_bytes;     /* as requested, > 0 */
+	uint64_t interval_bytes; /* T under which it was sampled, > 0 */
+	uint64_t time_ns;        /* CLOCK_MONOTONIC */
+	uint64_t address;
+	uint32_t tid;            /* the allocating thread, in the worker's pid namespace */
+	uint32_t epoch;          /* LIVE: the resync answered; BIRTH: 0 */
+	uint32_t module_epoch;   /* count of dlcloses before the walk */
+	uint16_t frame_count;
+	uint8_t stop;            /* enum wire_stop */
+	uint8_t guessed;         /* frames found by guessing, saturated */
+	uint64_t frames[];       /* return addresses, innermost first */
+};
+
+struct wire_death {
+	struct wire_record record;
+	uint64_t id;
+	uint64_t time_ns; /* CLOCK_MONOTONIC; 0: inferred, the moment is unknown */
+	uint32_t tid;     /* the freeing thread */
+	uint32_t reserved;
+};
+
+#define WIRE_RECORD_MAX (sizeof(struct wire_birth) + WIRE_MAX_FRAMES * sizeof(uint64_t))
+
+_Static_assert(sizeof(struct wire_record) == 8, "record header");
+_Static_assert(sizeof(struct wire_birth) == 64, "birth without frames");
+_Static_assert(offsetof(struct wire_birth, frames) == 64, "frames follow at 64");
+_Static_assert(sizeof(struct wire_death) == 32, "death");
+_Static_assert(WIRE_RECORD_MAX <= (16u << 10) / 2, "the largest record leaves room in the smallest ring");

@@ -1,0 +1,25 @@
+# One folder per kind of test; each adds to unit_tests (run by `make check`, TAP on stdout) or to its own list.
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+LOG_DRIVER_FLAGS = --comments
+AM_TESTS_ENVIRONMENT += SRCDIR='$(abs_srcdir)'; BUILDDIR='$(abs_builddir)'; export SRCDIR BUILDDIR;
+
+test_cppflags = -I$(builddir) -I$(srcdir)/include -I$(srcdir)/tests $(CHECK_CFLAGS)
+
+if ENABLE_TESTS
+include tests/support/local.mk
+include tests/programs/local.mk
+include tests/unit/agent/local.mk
+include tests/unit/unwind/local.mk
+include tests/unit/model/local.mk
+include tests/unit/ingest/local.mk
+include tests/unit/export/local.mk
+include tests/unit/symbolizer/local.mk
+include tests/unit/server/local.mk
+include tests/unit/clients/local.mk
+include tests/integration/local.mk
+include tests/stress/local.mk
+include tests/model/local.mk
+include tests/fuzz/local.mk
+include tests/bench/local.mk
+check_PROGRAMS += $(unit_tests)
+endif

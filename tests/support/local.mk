@@ -1,0 +1,2 @@
+# tests/support
+noinst_HEADERS += tests/support/tap_main.h
