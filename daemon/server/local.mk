@@ -1,2 +1,2 @@
 # Sources of daemon/server.
-noinst_HEADERS += daemon/server/symbol_client.h
+noinst_HEADERS += daemon/server/symbol_client.h daemon/server/module_map.h
