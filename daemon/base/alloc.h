@@ -1,4 +1,5 @@
-/* malloc that cannot fail: reports and ends the process. Sizes from outside are bounded before they come here. */
+/* malloc that cannot fail: reports and ends the process. Sizes from outside are bounded before they
+ * come here. */
 #pragma once
 #include <stddef.h>
 

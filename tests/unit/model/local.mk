@@ -1,1 +1,27 @@
-# Unit tests of model.
+# Unit tests of daemon/base and daemon/model.
+model_test_cppflags = $(test_cppflags) -I$(srcdir)/daemon
+model_test_ldadd = $(CHECK_LIBS)
+
+unit_tests += tests/unit/model/test_alloc
+tests_unit_model_test_alloc_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_alloc_LDADD = libspbase.la $(model_test_ldadd)
+
+unit_tests += tests/unit/model/test_arena
+tests_unit_model_test_arena_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_arena_LDADD = libspbase.la $(model_test_ldadd)
+
+unit_tests += tests/unit/model/test_buffer
+tests_unit_model_test_buffer_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_buffer_LDADD = libspbase.la $(model_test_ldadd)
+
+unit_tests += tests/unit/model/test_hash_index
+tests_unit_model_test_hash_index_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_hash_index_LDADD = libspbase.la $(model_test_ldadd)
+
+unit_tests += tests/unit/model/test_log
+tests_unit_model_test_log_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_log_LDADD = libspbase.la $(model_test_ldadd)
+
+unit_tests += tests/unit/model/test_string_pool
+tests_unit_model_test_string_pool_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_string_pool_LDADD = libspbase.la $(model_test_ldadd)
