@@ -1,7 +1,8 @@
 # One folder per kind of test; each adds to unit_tests (run by `make check`, TAP on stdout) or to its own list.
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 LOG_DRIVER_FLAGS = --comments
-AM_TESTS_ENVIRONMENT += SRCDIR='$(abs_srcdir)'; BUILDDIR='$(abs_builddir)'; export SRCDIR BUILDDIR;
+AM_TESTS_ENVIRONMENT += SRCDIR='$(abs_srcdir)'; BUILDDIR='$(abs_builddir)'; PYTHONDONTWRITEBYTECODE=1; \
+	export SRCDIR BUILDDIR PYTHONDONTWRITEBYTECODE;
 
 test_cppflags = -I$(builddir) -I$(srcdir)/include -I$(srcdir)/tests $(CHECK_CFLAGS)
 

@@ -1,2 +1,3 @@
 # tests/support
 noinst_HEADERS += tests/support/tap_main.h
+EXTRA_DIST += tests/support/tap.py
