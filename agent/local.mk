@@ -1,8 +1,30 @@
 # The agent may see only itself and the wire headers; it links libc alone.
 agent_cppflags = -I$(builddir) -I$(srcdir)/include -I$(srcdir)/agent
-agent_cflags = $(AM_CFLAGS) -fno-exceptions -ftls-model=initial-exec -fno-math-errno -ffreestanding -fno-builtin
+agent_cflags = $(AM_CFLAGS) -ftls-model=initial-exec -fno-math-errno
 
 # Everything but the interposed entry points, so that tests link the modules without hooking their own malloc.
 noinst_LTLIBRARIES += libagent.la
-libagent_la_CPPFLAGS = $(agent_cppflags)
-libagent_la_SOURCES =
+libagent_la_CPPFLAGS = $(agent_cppflags) -DHAVE_CONFIG_H
+libagent_la_CFLAGS = $(agent_cflags)
+libagent_la_SOURCES = \
+	agent/fence.c agent/fence.h \
+	agent/thread_state.c agent/thread_state.h \
+	agent/reentry_guard.h \
+	agent/sampler.c agent/sampler.h \
+	agent/bloom_filter.c agent/bloom_filter.h \
+	agent/heap_map.c agent/heap_map.h \
+	agent/lease.c agent/lease.h \
+	agent/fork_word.c agent/fork_word.h \
+	agent/private_memory.c agent/private_memory.h \
+	agent/segment.c agent/segment.h agent/version.h \
+	agent/ring_producer.c agent/ring_producer.h \
+	agent/scratch_pool.c agent/scratch_pool.h \
+	agent/settings.c agent/settings.h \
+	agent/announce.c agent/announce.h \
+	agent/tracker.h agent/lifecycle.h agent/attach.h \
+	agent/platform/linux/raw_syscall.h \
+	agent/platform/linux/next_allocator.h
+
+EXTRA_DIST += agent/agent.map agent/lifecycle.c agent/tracker.c agent/attach.c \
+	agent/platform/linux/next_allocator.c agent/platform/linux/interpose_malloc.c \
+	agent/platform/linux/interpose_new.c

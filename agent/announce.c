@@ -1,0 +1,102 @@
+/*
+ * Invariant: at quiescence and without counted losses, the ids announced less the ids whose DEATH
+ * was written are exactly the announced FINAL slots; the header's live count and digest say so too.
+ */
+#include "announce.h"
+#include "fence.h"
+#include "ring_producer.h"
+#include "sampler.h"
+#include "spprof/wire/record.h"
+#include "thread_state.h"
+
+static void digest_add(struct segment *segment, uint64_t id)
+{
+	/* relaxed: the daemon compares only when the rings are empty. */
+	atomic_fetch_add_explicit(&segment->header->live_count, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&segment->header->digest, wire_digest(id), memory_order_relaxed);
+}
+
+static void digest_remove(struct segment *segment, uint64_t id)
+{
+	/* relaxed: as above. */
+	atomic_fetch_sub_explicit(&segment->header->live_count, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&segment->header->digest, wire_digest(id), memory_order_relaxed);
+}
+
+static void write_death(
+	struct segment *segment, struct ring_lease *lease, uint64_t id, uint64_t now_ns)
+{
+	struct wire_death death = {
+		.record = {.size = sizeof death, .type = WIRE_DEATH},
+		.id = id,
+		.time_ns = now_ns,
+		.tid = thread_state_tid(),
+	};
+
+	ring_producer_write(segment, lease, &death, sizeof death);
+}
+
+static bool lease_ring(struct segment *segment, uint32_t bytes, uint64_t now_ns,
+	enum wire_loss full, enum wire_loss taken, uint64_t weight, struct ring_lease *lease)
+{
+	enum ring_producer_result result =
+		ring_producer_lease(segment, thread_state_tid(), bytes, lease);
+
+	if (result == RING_PRODUCER_OK)
+		return true;
+	segment_count_loss(segment, result == RING_PRODUCER_FULL ? full : taken, weight);
+	if (result == RING_PRODUCER_TAKEN)
+		ring_producer_reap(segment, now_ns);
+	return false;
+}
+
+void announce_birth(
+	struct segment *segment, struct heap_map_slot *slot, const struct wire_birth *birth)
+{
+	/* Room for the DEATH as well: what is announced in this lease can be taken back in it. */
+	uint32_t bytes = birth->record.size + (uint32_t)sizeof(struct wire_death);
+	uint64_t weight = sampler_weight(birth->size_bytes, birth->interval_bytes);
+	struct ring_lease lease;
+
+	if (!lease_ring(segment, bytes, birth->time_ns, WIRE_LOSS_BIRTH_RING_FULL,
+		    WIRE_LOSS_BIRTH_NO_RING, weight, &lease))
+		return;
+	digest_add(segment, birth->id);
+	ring_producer_write(segment, &lease, birth, birth->record.size);
+	/* relaxed: ordered by the fence below. */
+	atomic_fetch_or_explicit(&slot->meta, HEAP_MAP_ANNOUNCED, memory_order_relaxed);
+	fence_full(); /* [ANN-1] the mark before the re-read; pairs with the fence in announce_death
+		       */
+	if (!heap_map_holds(slot, birth->address, birth->id)) {
+		write_death(segment, &lease, birth->id, 0);
+		digest_remove(segment, birth->id);
+	}
+	ring_producer_release(segment, &lease);
+}
+
+void announce_death(
+	struct segment *segment, struct heap_map *map, struct heap_map_slot *slot, uint64_t now_ns)
+{
+	struct ring_lease lease;
+
+	fence_full(); /* [ANN-1] BUSY before the look at the mark; pairs with the fence in
+			 announce_birth */
+	/* relaxed: ordered by the fence; the slot is ours. */
+	uint64_t meta = atomic_load_explicit(&slot->meta, memory_order_relaxed);
+	uint64_t id = atomic_load_explicit(&slot->id, memory_order_relaxed);
+	uint64_t size = atomic_load_explicit(&slot->size_bytes, memory_order_relaxed);
+	uint64_t interval = atomic_load_explicit(&slot->interval_bytes, memory_order_relaxed);
+
+	heap_map_bury(map, slot);
+	segment_count(segment, &segment->header->counters.sampled_deaths, 1);
+	if (!(meta & HEAP_MAP_ANNOUNCED)) {
+		segment_count(segment, &segment->header->counters.unannounced_dead, 1);
+		return;
+	}
+	digest_remove(segment, id);
+	if (!lease_ring(segment, sizeof(struct wire_death), now_ns, WIRE_LOSS_DEATH_UNWRITTEN,
+		    WIRE_LOSS_DEATH_UNWRITTEN, sampler_weight(size, interval), &lease))
+		return;
+	write_death(segment, &lease, id, now_ns);
+	ring_producer_release(segment, &lease);
+}

@@ -1,0 +1,27 @@
+/*
+ * Telling the daemon of births and deaths so that its copy of the live set equals the map, whatever
+ * the rings' order (docs/concurrency.md; tests/model explores it). Any thread.
+ *
+ *   announce  slot FINAL → record → head → mark announced → full fence → re-read slot; gone: DEATH
+ * at once retire    FINAL → BUSY → full fence → DEATH if marked → TOMB
+ *
+ * Either the announcer's re-read sees the slot gone, or retire sees the mark: [ANN-1], both fences.
+ */
+#pragma once
+#include <stdint.h>
+#include "heap_map.h"
+#include "segment.h"
+
+/* The record that tells a block's birth; `birth` has room for WIRE_MAX_FRAMES and its frames are in
+ * place. */
+struct wire_birth;
+
+/* `slot` is FINAL and described by `birth`. No room: it stays unannounced and the loss is counted.
+ */
+void announce_birth(
+	struct segment *segment, struct heap_map_slot *slot, const struct wire_birth *birth);
+
+/* `slot` is BUSY and ours (heap_map_take). Writes its DEATH if it was announced, and buries it.
+ * now_ns 0: the moment is unknown. */
+void announce_death(
+	struct segment *segment, struct heap_map *map, struct heap_map_slot *slot, uint64_t now_ns);

@@ -1,0 +1,250 @@
+/*
+ * Keys are address << 3 | tag, so no alignment of addresses is assumed (they have at most 61
+ * significant bits). A window is an aligned group of slots; a lookup reads all of it in every level
+ * in use and never stops at a free slot, so buried slots can be reused at once.
+ */
+#include "heap_map.h"
+#include "fence.h"
+#include <errno.h>
+
+enum tag { TAG_EMPTY = 0, TAG_TOMB = 1, TAG_BUSY = 2, TAG_FINAL = 3, TAG_LIMBO = 4, TAG_MASK = 7 };
+
+#define KEY_EMPTY UINT64_C(0)
+#define KEY_TOMB  ((uint64_t)TAG_TOMB)
+
+static uint64_t key_of(uintptr_t address, enum tag tag)
+{
+	return (uint64_t)address << 3 | tag;
+}
+
+static uint64_t busy_key(const struct heap_map *map)
+{
+	return (uint64_t)map->generation << 3 | TAG_BUSY;
+}
+
+int heap_map_init(struct heap_map *map, void *memory, size_t size)
+{
+	struct heap_map_slot *slots = memory;
+	size_t left = size / sizeof *slots;
+
+	*map = (struct heap_map){.generation = 1};
+	for (uint32_t bits = HEAP_MAP_LEVEL0_BITS; map->level_count < HEAP_MAP_MAX_LEVELS; bits++) {
+		size_t count = (size_t)1 << bits;
+
+		if (left < count)
+			break;
+		map->level[map->level_count++] = (struct heap_map_level){slots, bits};
+		map->capacity += count;
+		slots += count;
+		left -= count;
+	}
+	/* relaxed: nobody else knows the map yet. */
+	atomic_store_explicit(&map->levels, 1, memory_order_relaxed);
+	return map->level_count > 0 ? 0 : -ENOMEM;
+}
+
+static struct heap_map_slot *window(const struct heap_map_level *level, uintptr_t address)
+{
+	/* Another multiplier than the filter's: what collides there must not collide here. */
+	uint64_t hash = (uint64_t)address * UINT64_C(0xd6e8feb86659fd93);
+	uint64_t index = hash >> (64 - level->bits);
+
+	return &level->slots[index & ~(uint64_t)(HEAP_MAP_WINDOW - 1)];
+}
+
+/* EMPTY or TOMB → BUSY. */
+static bool claim_free(struct heap_map *map, struct heap_map_slot *slot)
+{
+	/* relaxed: only a hint, the CAS decides. */
+	uint64_t key = atomic_load_explicit(&slot->key, memory_order_relaxed);
+
+	if (key != KEY_EMPTY && key != KEY_TOMB)
+		return false;
+	/* [MAP-1] acquire: our writes to the fields come after the last owner's; pairs with the
+	 * release of TOMB in heap_map_bury. */
+	return atomic_compare_exchange_strong_explicit(
+		&slot->key, &key, busy_key(map), memory_order_acquire, memory_order_relaxed);
+}
+
+static struct heap_map_slot *claim_in_level(struct heap_map *map, uint32_t index, uintptr_t address)
+{
+	struct heap_map_slot *slots = window(&map->level[index], address);
+
+	for (unsigned i = 0; i < HEAP_MAP_WINDOW; i++) {
+		if (!claim_free(map, &slots[i]))
+			continue;
+		if (i > 0 || index > 0) /* relaxed: a statistic. */
+			atomic_fetch_add_explicit(&map->collisions, 1, memory_order_relaxed);
+		return &slots[i];
+	}
+	return NULL;
+}
+
+static void raise_levels(struct heap_map *map, uint32_t wanted)
+{
+	/* relaxed: see the header's table. */
+	uint32_t levels = atomic_load_explicit(&map->levels, memory_order_relaxed);
+
+	while (levels < wanted && !atomic_compare_exchange_weak_explicit(&map->levels, &levels,
+					  wanted, memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+static struct heap_map_slot *claim(struct heap_map *map, uintptr_t address)
+{
+	for (uint32_t i = 0; i < map->level_count; i++) {
+		struct heap_map_slot *slot = claim_in_level(map, i, address);
+
+		if (slot) {
+			raise_levels(map, i + 1);
+			return slot;
+		}
+	}
+	return NULL;
+}
+
+static void fill(struct heap_map_slot *slot, const struct heap_map_entry *entry)
+{
+	uint64_t meta = (uint64_t)entry->stack_ref << 32 | (uint64_t)(entry->tid & 0xffffff) << 8;
+
+	/* BUSY is seen before any new field, so that read_slot's second look tells. */
+	fence_release();
+	/* relaxed: published by the release of FINAL that follows. */
+	atomic_store_explicit(&slot->id, entry->id, memory_order_relaxed);
+	atomic_store_explicit(&slot->size_bytes, entry->size_bytes, memory_order_relaxed);
+	atomic_store_explicit(&slot->interval_bytes, entry->interval_bytes, memory_order_relaxed);
+	atomic_store_explicit(&slot->birth_ns, entry->birth_ns, memory_order_relaxed);
+	atomic_store_explicit(&slot->meta, meta, memory_order_relaxed);
+}
+
+struct heap_map_slot *heap_map_insert(struct heap_map *map, struct heap_map_entry *entry)
+{
+	struct heap_map_slot *slot = claim(map, entry->address);
+
+	if (!slot)
+		return NULL;
+	/* relaxed: ids need to be unique, and drawn while the slot is BUSY; program order gives the
+	 * second. */
+	entry->id = atomic_fetch_add_explicit(&map->next_id, 1, memory_order_relaxed) + 1;
+	atomic_fetch_add_explicit(&map->used_slots, 1, memory_order_relaxed);
+	fill(slot, entry);
+	/* [MAP-1] release: the fields are visible to whoever finds FINAL; pairs with acquire in
+	 * change_key. */
+	atomic_store_explicit(&slot->key, key_of(entry->address, TAG_FINAL), memory_order_release);
+	return slot;
+}
+
+/* The one slot with key FINAL(address) → `to`. */
+static struct heap_map_slot *change_key(struct heap_map *map, uintptr_t address, uint64_t to)
+{
+	uint64_t from = key_of(address, TAG_FINAL);
+	/* relaxed: see the header's table. */
+	uint32_t levels = atomic_load_explicit(&map->levels, memory_order_relaxed);
+
+	for (uint32_t level = 0; level < levels; level++) {
+		struct heap_map_slot *slots = window(&map->level[level], address);
+
+		for (unsigned i = 0; i < HEAP_MAP_WINDOW; i++) {
+			uint64_t key = from;
+
+			/* relaxed: a hint. */
+			if (atomic_load_explicit(&slots[i].key, memory_order_relaxed) != from)
+				continue;
+			/* [MAP-1] acquire: the fields as they were published; pairs with the
+			 * release of FINAL in heap_map_insert and heap_map_resume. */
+			if (atomic_compare_exchange_strong_explicit(&slots[i].key, &key, to,
+				    memory_order_acquire, memory_order_relaxed))
+				return &slots[i];
+		}
+	}
+	return NULL;
+}
+
+struct heap_map_slot *heap_map_take(struct heap_map *map, uintptr_t address)
+{
+	return change_key(map, address, busy_key(map));
+}
+
+struct heap_map_slot *heap_map_suspend(struct heap_map *map, uintptr_t address)
+{
+	return change_key(map, address, key_of(address, TAG_LIMBO));
+}
+
+void heap_map_resume(struct heap_map *map, struct heap_map_slot *slot)
+{
+	(void)map;
+	/* relaxed: in LIMBO the slot is ours alone. */
+	uint64_t key = atomic_load_explicit(&slot->key, memory_order_relaxed);
+
+	/* [MAP-1] release: as in heap_map_insert; pairs with acquire in change_key. */
+	atomic_store_explicit(
+		&slot->key, (key & ~(uint64_t)TAG_MASK) | TAG_FINAL, memory_order_release);
+}
+
+void heap_map_take_suspended(struct heap_map *map, struct heap_map_slot *slot)
+{
+	/* relaxed: LIMBO is already ours alone; nobody else acts on either key. */
+	atomic_store_explicit(&slot->key, busy_key(map), memory_order_relaxed);
+}
+
+void heap_map_bury(struct heap_map *map, struct heap_map_slot *slot)
+{
+	/* relaxed: a statistic. */
+	atomic_fetch_sub_explicit(&map->used_slots, 1, memory_order_relaxed);
+	/* [MAP-1] release: our reads of the fields come before the next owner's writes; pairs with
+	 * acquire in claim_free. */
+	atomic_store_explicit(&slot->key, KEY_TOMB, memory_order_release);
+}
+
+bool heap_map_holds(const struct heap_map_slot *slot, uintptr_t address, uint64_t id)
+{
+	/* relaxed: the caller's full fence ([ANN-1]) orders this after what he published. A slot
+	 * that was reused for the same address has another id. */
+	return atomic_load_explicit(&slot->key, memory_order_relaxed) ==
+		       key_of(address, TAG_FINAL) &&
+	       atomic_load_explicit(&slot->id, memory_order_relaxed) == id;
+}
+
+bool heap_map_crowded(const struct heap_map *map)
+{
+	/* relaxed: a statistic. */
+	return atomic_load_explicit(&map->used_slots, memory_order_relaxed) >=
+	       map->capacity / 4 * 3;
+}
+
+static bool read_slot(const struct heap_map_slot *slot, struct heap_map_entry *out)
+{
+	/* [MAP-1] acquire: the fields as published with this key; pairs with release in
+	 * heap_map_insert. */
+	uint64_t key = atomic_load_explicit(&slot->key, memory_order_acquire);
+
+	if ((key & TAG_MASK) != TAG_FINAL)
+		return false;
+	/* relaxed: the second look at the key and the id below tells whether they belong together.
+	 */
+	uint64_t meta = atomic_load_explicit(&slot->meta, memory_order_relaxed);
+	*out = (struct heap_map_entry){
+		.address = key >> 3,
+		.id = atomic_load_explicit(&slot->id, memory_order_relaxed),
+		.size_bytes = atomic_load_explicit(&slot->size_bytes, memory_order_relaxed),
+		.interval_bytes = atomic_load_explicit(&slot->interval_bytes, memory_order_relaxed),
+		.birth_ns = atomic_load_explicit(&slot->birth_ns, memory_order_relaxed),
+		.stack_ref = (uint32_t)(meta >> 32),
+		.tid = (uint32_t)(meta >> 8) & 0xffffff,
+	};
+	fence_acquire();
+	return heap_map_holds(slot, out->address, out->id);
+}
+
+void heap_map_each(
+	struct heap_map *map, void (*visit)(const struct heap_map_entry *, void *), void *data)
+{
+	struct heap_map_entry entry;
+	/* relaxed: levels added meanwhile are not our concern. */
+	uint32_t levels = atomic_load_explicit(&map->levels, memory_order_relaxed);
+
+	for (uint32_t level = 0; level < levels; level++)
+		for (size_t i = 0; i < (size_t)1 << map->level[level].bits; i++)
+			if (read_slot(&map->level[level].slots[i], &entry))
+				visit(&entry, data);
+}

@@ -1,0 +1,48 @@
+/*
+ * Which allocations are sampled. Requested bytes are a line on which sample points fall as a
+ * Poisson process with mean interval T; the thread counts down to its next point
+ * (docs/sampling.md). Integer arithmetic only: the host's floating-point state is not ours. One
+ * thread_state per thread; the interval is process-wide.
+ *
+ *   field  writer                   reader               order
+ *   shift  any thread (brake)       any thread           relaxed: a thread that sees it late
+ * samples under the T that it drew with, and records that T
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "thread_state.h"
+
+#define SAMPLER_CHUNK	     (UINT64_C(4) << 20) /* a slow entry at least this often: service tick */
+#define SAMPLER_MAX_INTERVAL (UINT64_C(1) << 40)
+
+struct sampler_settings {
+	uint64_t interval_bytes; /* 1 … SAMPLER_MAX_INTERVAL */
+	uint64_t ceiling;	 /* samples per second above which T doubles; 0: no ceiling */
+	uint64_t seed;		 /* each thread's generator is seeded from this and its ordinal */
+};
+
+void sampler_init(const struct sampler_settings *settings);
+
+/* An allocation of `size` bytes reached the countdown (size >= state->countdown). True: it is
+ * sampled, under *interval_bytes. Reloads the countdown either way. */
+bool sampler_cross(struct thread_state *state, uint64_t size, uint64_t *interval_bytes);
+
+/* Sampling is off: pass everything, look in again after a chunk, keep the sample point. */
+void sampler_skip(struct thread_state *state, uint64_t chunk);
+
+/* T now in force for new sample points. */
+uint64_t sampler_interval(void);
+
+/* One sample was kept at `now_ns`: applies the ceiling. `crowded`: the heap map is nearly full. */
+void sampler_brake(uint64_t now_ns, bool crowded);
+
+/* ceil of an exponential variate of mean `interval`, at least 1. */
+uint64_t sampler_draw(uint64_t rng[2], uint64_t interval_bytes);
+
+/* Seeds a generator from a seed and an ordinal (splitmix64). Never leaves both words 0. */
+void sampler_seed(uint64_t rng[2], uint64_t seed, uint64_t ordinal);
+uint64_t sampler_next(uint64_t rng[2]);
+
+/* What a lost sample stood for: s/p = s / (1 - exp(-s/T)), to within 1 %, in integers. */
+uint64_t sampler_weight(uint64_t size_bytes, uint64_t interval_bytes);

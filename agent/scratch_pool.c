@@ -1,0 +1,32 @@
+/* As many buffers as can reasonably be capturing at once; a 65th thread drops its sample and counts
+ * it. */
+#include "scratch_pool.h"
+#include <stddef.h>
+#include "lease.h"
+
+#define SCRATCH_COUNT 64
+
+static struct scratch scratches[SCRATCH_COUNT];
+static _Atomic uint64_t leases[SCRATCH_COUNT];
+
+struct scratch *scratch_pool_lease(uint32_t tid, uint64_t *word)
+{
+	for (unsigned i = 0; i < SCRATCH_COUNT; i++) {
+		*word = lease_try(&leases[i], tid, i + 1);
+		if (*word != 0)
+			return &scratches[i];
+	}
+	return NULL;
+}
+
+void scratch_pool_release(struct scratch *scratch, uint64_t word)
+{
+	lease_release(&leases[scratch - scratches], word);
+}
+
+void scratch_pool_reap(uint64_t now_ns)
+{
+	static _Atomic uint64_t last_ns;
+
+	lease_reap(leases, SCRATCH_COUNT, sizeof leases[0], &last_ns, now_ns);
+}

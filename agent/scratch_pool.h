@@ -1,0 +1,21 @@
+/*
+ * Buffers to capture and encode into, so that neither the host's stack nor TLS has to hold a stack
+ * trace. Leased for one sample, lowest first; a buffer that is never needed is never touched. Any
+ * thread.
+ */
+#pragma once
+#include <stdint.h>
+#include "spprof/wire/record.h"
+
+struct scratch {
+	union {
+		struct wire_birth birth;
+		uint8_t bytes[WIRE_RECORD_MAX];
+	};
+};
+
+/* NULL: all are taken. *word is what scratch_pool_release wants. */
+struct scratch *scratch_pool_lease(uint32_t tid, uint64_t *word);
+void scratch_pool_release(struct scratch *scratch, uint64_t word);
+/* Takes back what dead threads hold; rate-limited. */
+void scratch_pool_reap(uint64_t now_ns);

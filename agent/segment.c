@@ -1,0 +1,172 @@
+/*
+ * Making the segment at load. Every limit that could turn a call into a signal or a surprise is
+ * looked at first: ftruncate beyond RLIMIT_FSIZE kills by SIGXFSZ. Any failure leaves the program
+ * unprofiled.
+ */
+#define _GNU_SOURCE
+#include "segment.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include "platform/linux/raw_syscall.h"
+#include "version.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8U
+#endif
+
+/* Out of the way of programs that count descriptors from 3; below 1024 for those that still
+ * select(). */
+#define FD_WANTED 1000
+
+static struct wire_header private_header;
+
+void segment_init_private(struct segment *segment)
+{
+	*segment = (struct segment){.header = &private_header, .fd = -1};
+}
+
+static bool file_size_allowed(size_t size)
+{
+	struct rlimit limit;
+
+	return raw_syscall4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, &limit) == 0 &&
+	       limit.rlim_cur >= size;
+}
+
+static long make_memfd(void)
+{
+	/* A kernel before 6.3 knows no MFD_NOEXEC_SEAL; one with vm.memfd_noexec=2 insists on it.
+	 */
+	long fd = raw_syscall2(SYS_memfd_create, WIRE_MEMFD_NAME,
+		MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
+	if (fd == -EINVAL)
+		fd = raw_syscall2(
+			SYS_memfd_create, WIRE_MEMFD_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	return fd;
+}
+
+static long move_up(long fd)
+{
+	long high = raw_syscall3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, FD_WANTED);
+
+	if (high < 0)
+		return fd;
+	raw_syscall1(SYS_close, fd);
+	return high;
+}
+
+static void *map_shared(long fd, size_t size)
+{
+	long address =
+		raw_syscall6(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (address < 0 && address > -4096)
+		return NULL;
+	/* The rings hold stacks and sizes of the program: not for its core dumps. */
+	raw_syscall3(SYS_madvise, address, size, MADV_DONTDUMP);
+	return (void *)address;
+}
+
+static void describe(struct wire_header *header, const struct segment *segment,
+	uint64_t interval_bytes, uint64_t now_ns)
+{
+	static const char version[] = SPPROF_VERSION;
+
+	header->magic = WIRE_MAGIC;
+	header->major = WIRE_MAJOR;
+	header->minor = WIRE_MINOR;
+	header->header_size = sizeof *header;
+	header->ring_count = segment->ring_count;
+	header->ring_size = segment->ring_size;
+	header->pid_hint = (uint32_t)raw_syscall0(SYS_getpid);
+	header->load_ns = now_ns;
+	header->interval_bytes = interval_bytes;
+	header->flags = WIRE_FLAG_FROM_START;
+	for (unsigned i = 0; i < sizeof version && i < sizeof header->agent_version - 1; i++)
+		header->agent_version[i] = version[i];
+}
+
+int segment_create(struct segment *segment, uint32_t ring_count, uint32_t ring_size,
+	uint64_t interval_bytes, uint64_t now_ns)
+{
+	size_t size = wire_segment_size(ring_count, ring_size);
+	struct stat status;
+
+	if (!file_size_allowed(size))
+		return -EFBIG;
+	long fd = make_memfd();
+	if (fd < 0)
+		return (int)fd;
+	fd = move_up(fd);
+	long error = raw_syscall2(SYS_ftruncate, fd, size);
+	if (error == 0)
+		error = raw_syscall2(SYS_fstat, fd, &status);
+	uint8_t *base = error == 0 ? map_shared(fd, size) : NULL;
+	if (!base) {
+		raw_syscall1(SYS_close, fd);
+		return error ? (int)error : -ENOMEM;
+	}
+	*segment = (struct segment){
+		.header = (struct wire_header *)base,
+		.rings = (struct wire_ring *)(base + WIRE_RINGS_OFFSET),
+		.data = base + WIRE_DATA_OFFSET,
+		.ring_count = ring_count,
+		.ring_size = ring_size,
+		.fd = (int)fd,
+		.device = status.st_dev,
+		.inode = status.st_ino,
+	};
+	describe(segment->header, segment, interval_bytes, now_ns);
+	raw_syscall3(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	return 0;
+}
+
+void segment_store_maps(struct segment *segment)
+{
+	char *text = (char *)segment->header + WIRE_MAPS_OFFSET;
+	uint32_t size = 0;
+
+	if (segment->ring_count == 0)
+		return;
+	long fd = raw_syscall4(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	while (size < WIRE_MAPS_MAX) {
+		long got = raw_syscall3(SYS_read, fd, text + size, WIRE_MAPS_MAX - size);
+
+		if (got <= 0)
+			break;
+		size += (uint32_t)got;
+	}
+	raw_syscall1(SYS_close, fd);
+	segment->header->maps_size = size;
+}
+
+bool segment_fd_is_ours(const struct segment *segment)
+{
+	struct stat status;
+
+	return segment->fd >= 0 && raw_syscall2(SYS_fstat, segment->fd, &status) == 0 &&
+	       status.st_dev == segment->device && status.st_ino == segment->inode;
+}
+
+void segment_count(struct segment *segment, _Atomic uint64_t *counter, uint64_t add)
+{
+	(void)segment;
+	/* relaxed: a statistic. */
+	atomic_fetch_add_explicit(counter, add, memory_order_relaxed);
+}
+
+void segment_count_loss(struct segment *segment, enum wire_loss reason, uint64_t bytes)
+{
+	struct wire_counters *counters = &segment->header->counters;
+
+	segment_count(segment, &counters->loss_count[reason], 1);
+	segment_count(segment, &counters->loss_bytes[reason], bytes);
+}

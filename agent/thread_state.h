@@ -1,0 +1,24 @@
+/*
+ * What a thread remembers between its allocations: 48 bytes of initial-exec TLS, zero in a new
+ * thread. Only the owning thread touches it; a signal handler on that thread may interrupt any
+ * access, so nothing here is trusted for memory safety.
+ */
+#pragma once
+#include <stdint.h>
+
+struct thread_state {
+	uint64_t countdown; /* an allocation of n bytes is unremarkable while n < countdown; 0:
+			       never entered */
+	uint64_t residual;  /* bytes from the end of the countdown to the sample point */
+	uint64_t rng[2];    /* xorshift128+; both 0: not seeded */
+	uintptr_t guard_sp; /* reentry_guard: stack address of the hook at work, 0: none */
+	uint32_t tid;	    /* 0: not asked yet */
+	uint32_t shift;	    /* T was base << shift when the sample point was drawn */
+};
+
+_Static_assert(sizeof(struct thread_state) == 48, "TLS is scarce: the agent may use 64 bytes");
+
+extern __thread struct thread_state thread_state __attribute__((tls_model("initial-exec")));
+
+/* The kernel's id of the calling thread; one system call in a thread's life. */
+uint32_t thread_state_tid(void);

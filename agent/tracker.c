@@ -1,0 +1,212 @@
+/*
+ * Order matters: a block enters the map after the real malloc and before the program gets it, and
+ * leaves it before the real free. Otherwise another thread could be given the same address in
+ * between.
+ */
+#include "tracker.h"
+#include "announce.h"
+#include "bloom_filter.h"
+#include "fork_word.h"
+#include "lifecycle.h"
+#include "reentry_guard.h"
+#include "sampler.h"
+#include "scratch_pool.h"
+
+static struct wire_counters *counters(void)
+{
+	return &lifecycle.segment.header->counters;
+}
+
+static void count(_Atomic uint64_t *counter)
+{
+	segment_count(&lifecycle.segment, counter, 1);
+}
+
+static void lose(enum wire_loss reason, uint64_t bytes)
+{
+	segment_count_loss(&lifecycle.segment, reason, bytes);
+}
+
+static bool may_sample(enum lifecycle_state state)
+{
+	return state == LIFECYCLE_SAMPLING && !fork_word_is_child();
+}
+
+bool tracker_decide(size_t size, uint64_t *interval_bytes)
+{
+	struct thread_state *thread = &thread_state;
+	enum lifecycle_state state = lifecycle_enter();
+
+	if (state == LIFECYCLE_STARTING)
+		return false;
+	if (!may_sample(state)) {
+		sampler_skip(thread, state == LIFECYCLE_INERT ? INT64_MAX : SAMPLER_CHUNK);
+		return false;
+	}
+	if (!reentry_guard_enter(thread)) {
+		lose(WIRE_LOSS_REENTRY, 0);
+		return false;
+	}
+	bool sampled = sampler_cross(thread, size, interval_bytes);
+	reentry_guard_leave(thread);
+	if (!sampled)
+		count(&counters()->services);
+	return sampled;
+}
+
+static void remove_stale(uintptr_t address)
+{
+	struct heap_map_slot *slot;
+
+	/* Freed behind our back (__libc_free, sdallocx): the program cannot own the address twice.
+	 */
+	while ((slot = heap_map_take(&lifecycle.map, address))) {
+		count(&counters()->missed_frees);
+		announce_death(&lifecycle.segment, &lifecycle.map, slot, 0);
+	}
+}
+
+static struct heap_map_slot *insert(struct heap_map_entry *entry)
+{
+	if (bloom_filter_contains(entry->address))
+		remove_stale(entry->address);
+	/* Before the slot is FINAL: a false negative would corrupt the map for good. */
+	bloom_filter_add(entry->address);
+	return heap_map_insert(&lifecycle.map, entry);
+}
+
+static void encode(struct wire_birth *birth, const struct heap_map_entry *entry,
+	const struct walk_result *walk)
+{
+	birth->record = (struct wire_record){
+		.size = (uint32_t)(sizeof *birth + walk->frame_count * sizeof birth->frames[0]),
+		.type = WIRE_BIRTH,
+	};
+	birth->id = entry->id;
+	birth->size_bytes = entry->size_bytes;
+	birth->interval_bytes = entry->interval_bytes;
+	birth->time_ns = entry->birth_ns;
+	birth->address = entry->address;
+	birth->tid = entry->tid;
+	birth->epoch = 0;
+	birth->frame_count = (uint16_t)walk->frame_count;
+	birth->stop = walk->stop;
+	birth->guessed = walk->guessed;
+}
+
+static void update_gauges(void)
+{
+	/* relaxed: statistics. */
+	atomic_store_explicit(
+		&counters()->interval_bytes, sampler_interval(), memory_order_relaxed);
+	atomic_store_explicit(&counters()->map_slots, lifecycle.map.capacity, memory_order_relaxed);
+	atomic_store_explicit(
+		&counters()->filter_bits_set, bloom_filter_bits_set(), memory_order_relaxed);
+	atomic_store_explicit(&counters()->rule_misses, walk_misses(), memory_order_relaxed);
+	atomic_store_explicit(&counters()->map_collisions,
+		atomic_load_explicit(&lifecycle.map.collisions, memory_order_relaxed),
+		memory_order_relaxed);
+}
+
+static void capture(
+	struct wire_birth *birth, struct heap_map_entry *entry, const struct walk_regs *caller)
+{
+	struct walk_result walk;
+
+	birth->module_epoch = walk_epoch();
+	walk_stack(caller, birth->frames, WIRE_MAX_FRAMES, &walk);
+	struct heap_map_slot *slot = insert(entry);
+	if (!slot) {
+		lose(WIRE_LOSS_MAP_FULL, sampler_weight(entry->size_bytes, entry->interval_bytes));
+		return;
+	}
+	encode(birth, entry, &walk);
+	announce_birth(&lifecycle.segment, slot, birth);
+	count(&counters()->samples);
+	update_gauges();
+}
+
+void tracker_birth(
+	void *address, size_t size, uint64_t interval_bytes, const struct walk_regs *caller)
+{
+	struct thread_state *thread = &thread_state;
+	uint64_t word;
+
+	if (!reentry_guard_enter(thread)) {
+		lose(WIRE_LOSS_REENTRY, sampler_weight(size, interval_bytes));
+		return;
+	}
+	struct heap_map_entry entry = {
+		.address = (uintptr_t)address,
+		.size_bytes = size,
+		.interval_bytes = interval_bytes,
+		.birth_ns = lifecycle_now_ns(),
+		.tid = thread_state_tid(),
+	};
+	struct scratch *scratch = scratch_pool_lease(entry.tid, &word);
+	if (scratch) {
+		capture(&scratch->birth, &entry, caller);
+		scratch_pool_release(scratch, word);
+	} else {
+		lose(WIRE_LOSS_NO_SCRATCH, sampler_weight(size, interval_bytes));
+		scratch_pool_reap(entry.birth_ns);
+	}
+	sampler_brake(entry.birth_ns, heap_map_crowded(&lifecycle.map));
+	reentry_guard_leave(thread);
+}
+
+/* A forked child's entries die silently: their ids are its parent's. */
+static void bury(struct heap_map_slot *slot)
+{
+	if (fork_word_is_child())
+		heap_map_bury(&lifecycle.map, slot);
+	else
+		announce_death(&lifecycle.segment, &lifecycle.map, slot, lifecycle_now_ns());
+}
+
+static bool in_filter(uintptr_t address)
+{
+	if (!bloom_filter_contains(address))
+		return false;
+	if (!fork_word_is_child())
+		count(&counters()->filter_positives);
+	return true;
+}
+
+static void count_false_positive(void)
+{
+	if (!fork_word_is_child())
+		count(&counters()->filter_false);
+}
+
+void tracker_death(void *address)
+{
+	if (!in_filter((uintptr_t)address))
+		return;
+	struct heap_map_slot *slot = heap_map_take(&lifecycle.map, (uintptr_t)address);
+	if (slot)
+		bury(slot);
+	else
+		count_false_positive();
+}
+
+struct heap_map_slot *tracker_suspend(void *address)
+{
+	if (!in_filter((uintptr_t)address))
+		return NULL;
+	struct heap_map_slot *slot = heap_map_suspend(&lifecycle.map, (uintptr_t)address);
+	if (!slot)
+		count_false_positive();
+	return slot;
+}
+
+void tracker_resume(struct heap_map_slot *slot)
+{
+	heap_map_resume(&lifecycle.map, slot);
+}
+
+void tracker_replaced(struct heap_map_slot *slot)
+{
+	heap_map_take_suspended(&lifecycle.map, slot);
+	bury(slot);
+}

@@ -1,0 +1,37 @@
+/*
+ * What the hooks call on their slow paths: decide, capture, remember, tell; and the reverse when a
+ * block is freed. Everything above the modules, nothing about symbols of the C library. Any thread,
+ * any context in which the program may allocate. errno is kept.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "unwind/walk.h"
+
+struct heap_map_slot;
+
+/* The return address, stack pointer and frame pointer of a hook's caller. The hook keeps a frame
+ * pointer. */
+#define TRACKER_CALLER()                                                                           \
+	((struct walk_regs){                                                                       \
+		.pc = (uintptr_t)__builtin_return_address(0),                                      \
+		.sp = (uintptr_t)__builtin_frame_address(0) + 2 * sizeof(uintptr_t),               \
+		.fp = *(uintptr_t *)__builtin_frame_address(0),                                    \
+	})
+
+/* An allocation of `size` bytes reached the countdown. True: once it has succeeded, tell
+ * tracker_birth. */
+bool tracker_decide(size_t size, uint64_t *interval_bytes);
+/* `address` (not NULL) was just allocated and not yet returned to the program. */
+void tracker_birth(
+	void *address, size_t size, uint64_t interval_bytes, const struct walk_regs *caller);
+/* Before `address` is really freed; it passed the filter's first bit. */
+void tracker_death(void *address);
+
+/* Around a realloc of a block that passed the filter's first bit: suspend, call, then exactly one
+ * of the two. */
+struct heap_map_slot *tracker_suspend(void *address);
+void tracker_resume(struct heap_map_slot *slot); /* failed: nothing has changed */
+void tracker_replaced(
+	struct heap_map_slot *slot); /* succeeded: the old block is gone, in place or not */
