@@ -1,7 +1,18 @@
 # What the daemon does with the layers below: sockets, sessions, symbols.
 noinst_LTLIBRARIES += libspserver.la
-libspserver_la_CPPFLAGS = $(daemon_cppflags) $(proto_cppflags) $(UV_CFLAGS)
+libspserver_la_CPPFLAGS = $(daemon_cppflags) $(proto_cppflags) $(UV_CFLAGS) \
+	-DSPPROF_LIBEXECDIR='"$(pkglibexecdir)"'
 libspserver_la_LIBADD = libspproto.la $(UV_LIBS)
 libspserver_la_SOURCES =
 
 noinst_HEADERS += daemon/server/symbol_client.h daemon/server/module_map.h
+
+# Processes, sockets, framing.
+libspserver_la_SOURCES += \
+	daemon/server/api_framing.c daemon/server/api_framing.h \
+	daemon/server/options.c daemon/server/options.h \
+	daemon/server/process_handle.c daemon/server/process_handle.h \
+	daemon/server/process_image.c daemon/server/process_image.h \
+	daemon/server/process_info.c daemon/server/process_info.h \
+	daemon/server/socket_dir.c daemon/server/socket_dir.h \
+	daemon/server/wall_clock.c daemon/server/wall_clock.h
