@@ -1,0 +1,245 @@
+/*
+ * Order matters: whatever can fail does so before CMD starts; from then on CMD's exit code is ours,
+ * and everything that was started is ended on every way out.
+ */
+#include "config.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "common/scope.h"
+#include "ctl/child.h"
+#include "ctl/cli.h"
+#include "ctl/fetch.h"
+#include "ctl/format.h"
+#include "ctl/link.h"
+#include "ctl/message.h"
+#include "ctl/preload.h"
+#include "ctl/private_daemon.h"
+#include "ctl/quantity.h"
+#include "ctl/signals.h"
+
+/* Nobody waits at the prompt for these names, so they may take their time. */
+#define NAMES_MS 30000
+
+static const struct cli_option options[] = {
+	{'r', "rate", "SIZE", "sample about every SIZE bytes (default 512K)"},
+	{'o', "output", "FILE", "when CMD has ended, write its last snapshot to FILE"},
+	{'f', "format", "FORMAT", FORMAT_NAMES " (default: by FILE's suffix)"},
+	{0},
+};
+
+struct arguments {
+	uint64_t rate;
+	const char *file;
+	bool has_format;
+	Spprof__V1__SnapshotRequest__Format format;
+	char **program; /* with its arguments */
+};
+
+struct run {
+	const struct ctl *ctl;
+	const struct arguments *arguments;
+	struct signals signals;
+	struct output output;
+	struct private_daemon daemon; /* none if another one answers */
+	char *dir;		      /* owns; where the daemon is that takes part */
+	struct child child;
+};
+
+static int find_daemon(struct run *run)
+{
+	struct link link;
+	/* A --socket is an order, the environment and custom are places to look first. */
+	if (run->ctl->socket_option) {
+		int code = link_open(&link, run->ctl);
+		if (code != CTL_OK)
+			return code;
+	} else if (link_try(&link, run->ctl) < 0) {
+		return CTL_OK;
+	}
+	int result = link_ping(&link, NULL);
+	int code = CTL_OK;
+	if (result == 0)
+		run->dir = scope_strdup(link.dir);
+	else if (run->ctl->socket_option)
+		code = link_report(&link, result, "a sign of life");
+	link_close(&link);
+	return code;
+}
+
+static int ensure_daemon(struct run *run)
+{
+	int code = find_daemon(run);
+	if (code != CTL_OK || run->dir)
+		return code;
+	int signal_number = 0;
+	code = private_daemon_start(&run->daemon, &run->signals, &signal_number);
+	if (code == CTL_OK)
+		run->dir = scope_strdup(run->daemon.dir);
+	return signal_number ? 128 + signal_number : code;
+}
+
+static void say_what_to_do(const struct run *run)
+{
+	char interval[QUANTITY_SIZE];
+	_cleanup_free_ char *every =
+		run->arguments->rate
+			? scope_printf(" every %s",
+				  quantity_bytes(interval, (double)run->arguments->rate))
+			: scope_strdup("");
+	message_print("process %d is profiled%s; look with: %s --socket %s snapshot %d",
+		(int)run->child.pid, every, run->ctl->program, run->dir, (int)run->child.pid);
+}
+
+static int write_last_snapshot(struct run *run, struct link *link)
+{
+	const char *file = run->arguments->file;
+	Spprof__V1__SnapshotRequest request = SPPROF__V1__SNAPSHOT_REQUEST__INIT;
+	request.pid = run->child.pid;
+	request.format = run->arguments->format;
+	request.timeout_ms = NAMES_MS;
+	bool output_failed;
+	int result = fetch_snapshot(link, &request, &run->output, &output_failed);
+	if (output_failed) {
+		message_print("cannot write %s: %s", file, strerror(-result));
+		return CTL_FAILED;
+	}
+	_cleanup_free_ char *what =
+		scope_printf("the last snapshot of process %d for %s", (int)run->child.pid, file);
+	return link_report(link, result, what);
+}
+
+static void say_what_was_written(const struct arguments *arguments)
+{
+	const char *viewer = format_viewer(arguments->format);
+	if (!viewer) {
+		message_print("wrote %s", arguments->file);
+		return;
+	}
+	_cleanup_free_ char *before = scope_strdup(viewer);
+	char *place = strstr(before, "%s");
+	*place = '\0';
+	message_print(
+		"wrote %s; open it: %s%s%s", arguments->file, before, arguments->file, place + 2);
+}
+
+static int keep_last_snapshot(struct run *run)
+{
+	struct link link;
+	const struct ctl ctl = {.program = run->ctl->program, .socket_option = run->dir};
+	int code = link_open(&link, &ctl);
+	if (code != CTL_OK)
+		return code;
+	api_client_set_interrupt(link.client, run->signals.fd);
+	code = write_last_snapshot(run, &link);
+	link_close(&link);
+	if (code == CTL_OK)
+		say_what_was_written(run->arguments);
+	return code;
+}
+
+static int run_program(struct run *run)
+{
+	_cleanup_(preload_deinit) struct preload preload;
+	int code = preload_init(&preload, run->dir, run->arguments->rate);
+	if (code == CTL_OK)
+		code = child_start(&run->child, run->arguments->program, &preload, &run->signals);
+	if (code != CTL_OK)
+		return code;
+	say_what_to_do(run);
+	child_await(&run->child, &run->signals, run->daemon.pid);
+	code = CTL_OK;
+	if (run->arguments->file)
+		code = keep_last_snapshot(run);
+	else if (run->daemon.pid)
+		message_print(
+			"process %d has ended, and its profile with it; -o FILE would have kept it",
+			(int)run->child.pid);
+	child_reap(&run->child);
+	return run->child.exit_code ? run->child.exit_code : code;
+}
+
+static int run_under_daemon(const struct ctl *ctl, const struct arguments *arguments)
+{
+	struct run run = {.ctl = ctl, .arguments = arguments};
+	int result = output_init(&run.output, arguments->file);
+	if (result < 0) {
+		message_print("cannot write %s: %s; CMD was not started", arguments->file,
+			strerror(-result));
+		return CTL_FAILED;
+	}
+	result = signals_init(&run.signals);
+	int code = CTL_FAILED;
+	if (result < 0)
+		message_print("cannot watch signals: %s", strerror(-result));
+	else
+		code = ensure_daemon(&run);
+	if (code == CTL_OK)
+		code = run_program(&run);
+	private_daemon_stop(&run.daemon);
+	output_deinit(&run.output);
+	free(run.dir);
+	signals_deinit(&run.signals);
+	return code;
+}
+
+static int set_option(struct arguments *arguments, int key, const char *value)
+{
+	switch (key) {
+	case 'r':
+		if (preload_parse_rate(value, &arguments->rate) < 0)
+			return cli_usage_error(&cmd_run,
+				"'%s' is not a size from 1 to 1024G, like 64K or 1M", value);
+		return CTL_OK;
+	case 'f':
+		if (format_parse(value, &arguments->format) < 0)
+			return cli_usage_error(&cmd_run, "'%s' is not a format; there are %s",
+				value, FORMAT_NAMES);
+		arguments->has_format = true;
+		return CTL_OK;
+	default:
+		arguments->file = value;
+		return CTL_OK;
+	}
+}
+
+static int check(struct arguments *arguments)
+{
+	if (!arguments->program[0])
+		return cli_usage_error(&cmd_run, "which program? give it after --");
+	if (arguments->has_format && !arguments->file)
+		return cli_usage_error(&cmd_run, "-f needs a FILE to write: give -o FILE");
+	if (arguments->file && !arguments->has_format &&
+		format_of_file(arguments->file, &arguments->format) < 0)
+		return cli_usage_error(&cmd_run,
+			"the name '%s' does not tell its format; say it with -f", arguments->file);
+	return CTL_OK;
+}
+
+static int run(struct ctl *ctl, int argc, char **argv)
+{
+	struct arguments arguments = {0};
+	_cleanup_(cli_deinit) struct cli cli;
+	cli_init(&cli, ctl, &cmd_run, argc, argv);
+	for (int key; (key = cli_next(&cli)) != CLI_END;) {
+		int code = key == CLI_STOP ? cli.exit_code : set_option(&arguments, key, cli.value);
+		if (key == CLI_STOP || code != CTL_OK)
+			return code;
+	}
+	int count;
+	arguments.program = cli_arguments(&cli, &count);
+	int code = check(&arguments);
+	return code != CTL_OK ? code : run_under_daemon(ctl, &arguments);
+}
+
+const struct cli_command cmd_run = {
+	.name = "run",
+	.arguments = "[--] CMD [ARGUMENT …]",
+	.summary = "Runs a program under the agent, with a spprofd of its own if none answers.",
+	.details = "The exit code is CMD's, 128 + N if signal N ended it.",
+	.options = options,
+	.stops_at_operand = true,
+	.run = run,
+};
