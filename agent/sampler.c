@@ -212,6 +212,7 @@ uint64_t sampler_weight(uint64_t size_bytes, uint64_t interval_bytes)
 
 		return (uint64_t)(((__uint128_t)interval_bytes * ratio) >> 16);
 	}
-	uint64_t halvings = size_bytes / interval_bytes * 13 / 9;
+	uint64_t halvings =
+		(size_bytes / 9 * 13 + interval_bytes / 2) / interval_bytes; /* 13/9: log2(e) */
 	return size_bytes + (halvings < 64 ? size_bytes >> halvings : 0);
 }

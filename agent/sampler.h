@@ -44,5 +44,5 @@ uint64_t sampler_draw(uint64_t rng[2], uint64_t interval_bytes);
 void sampler_seed(uint64_t rng[2], uint64_t seed, uint64_t ordinal);
 uint64_t sampler_next(uint64_t rng[2]);
 
-/* What a lost sample stood for: s/p = s / (1 - exp(-s/T)), to within 1 %, in integers. */
+/* What a lost sample stood for: s/p = s / (1 - exp(-s/T)), to within 2 %, in integers. */
 uint64_t sampler_weight(uint64_t size_bytes, uint64_t interval_bytes);

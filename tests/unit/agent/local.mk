@@ -1,1 +1,26 @@
-# Unit tests of agent.
+# Unit tests of the agent's modules, without hooking the test's own malloc.
+agent_test_cppflags = $(test_cppflags) $(agent_cppflags)
+agent_test_ldadd = libagent.la $(CHECK_LIBS) -lm
+
+unit_tests += \
+	tests/unit/agent/test_sampler \
+	tests/unit/agent/test_heap_map \
+	tests/unit/agent/test_bloom_filter \
+	tests/unit/agent/test_settings \
+	tests/unit/agent/test_announce
+
+tests_unit_agent_test_sampler_SOURCES = tests/unit/agent/test_sampler.c
+tests_unit_agent_test_sampler_CPPFLAGS = $(agent_test_cppflags)
+tests_unit_agent_test_sampler_LDADD = $(agent_test_ldadd)
+tests_unit_agent_test_heap_map_SOURCES = tests/unit/agent/test_heap_map.c
+tests_unit_agent_test_heap_map_CPPFLAGS = $(agent_test_cppflags)
+tests_unit_agent_test_heap_map_LDADD = $(agent_test_ldadd)
+tests_unit_agent_test_bloom_filter_SOURCES = tests/unit/agent/test_bloom_filter.c
+tests_unit_agent_test_bloom_filter_CPPFLAGS = $(agent_test_cppflags)
+tests_unit_agent_test_bloom_filter_LDADD = $(agent_test_ldadd)
+tests_unit_agent_test_settings_SOURCES = tests/unit/agent/test_settings.c
+tests_unit_agent_test_settings_CPPFLAGS = $(agent_test_cppflags)
+tests_unit_agent_test_settings_LDADD = $(agent_test_ldadd)
+tests_unit_agent_test_announce_SOURCES = tests/unit/agent/test_announce.c
+tests_unit_agent_test_announce_CPPFLAGS = $(agent_test_cppflags)
+tests_unit_agent_test_announce_LDADD = $(agent_test_ldadd)

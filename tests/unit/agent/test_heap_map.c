@@ -1,0 +1,231 @@
+/* The map of live samples: what goes in comes out, once, whatever windows and levels it lands in.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include "heap_map.h"
+#include "support/tap_main.h"
+
+#define LEVEL0 (1u << HEAP_MAP_LEVEL0_BITS)
+
+static struct heap_map map;
+static void *memory;
+
+static void set_up(void)
+{
+	size_t size = (LEVEL0 + 2 * LEVEL0) * sizeof(struct heap_map_slot);
+
+	memory = calloc(1, size);
+	ck_assert_int_eq(heap_map_init(&map, memory, size), 0);
+}
+
+static void tear_down(void)
+{
+	free(memory);
+}
+
+static struct heap_map_slot *insert(uintptr_t address, uint64_t *id)
+{
+	struct heap_map_entry entry = {
+		.address = address,
+		.size_bytes = address + 1,
+		.interval_bytes = 7,
+		.birth_ns = 9,
+		.tid = 4194303,
+		.stack_ref = 5,
+	};
+	struct heap_map_slot *slot = heap_map_insert(&map, &entry);
+
+	if (id)
+		*id = entry.id;
+	return slot;
+}
+
+static void expect_first(const struct heap_map_entry *entry, void *data)
+{
+	++*(int *)data;
+	ck_assert_uint_eq(entry->size_bytes, entry->address + 1);
+	ck_assert_uint_eq(entry->interval_bytes, 7);
+	ck_assert_uint_eq(entry->birth_ns, 9);
+	ck_assert_uint_eq(entry->tid, 4194303);
+	ck_assert_uint_eq(entry->stack_ref, 5);
+}
+
+static int live_entries(void)
+{
+	int n = 0;
+
+	heap_map_each(&map, expect_first, &n);
+	return n;
+}
+
+START_TEST(an_inserted_block_is_found_once)
+{
+	uint64_t id;
+	struct heap_map_slot *slot = insert(0x7fff12345678, &id);
+
+	ck_assert_ptr_nonnull(slot);
+	ck_assert(heap_map_holds(slot, 0x7fff12345678, id));
+	ck_assert_int_eq(live_entries(), 1);
+	ck_assert_ptr_eq(heap_map_take(&map, 0x7fff12345678), slot);
+	ck_assert_ptr_null(heap_map_take(&map, 0x7fff12345678));
+	heap_map_bury(&map, slot);
+	ck_assert_int_eq(live_entries(), 0);
+	ck_assert(!heap_map_holds(slot, 0x7fff12345678, id));
+}
+END_TEST
+
+START_TEST(ids_are_never_reused)
+{
+	uint64_t last = 0;
+
+	for (int i = 0; i < 1000; i++) {
+		uint64_t id;
+		struct heap_map_slot *slot = insert(0x1000, &id);
+
+		ck_assert_uint_gt(id, last);
+		last = id;
+		heap_map_bury(&map, heap_map_take(&map, 0x1000));
+		ck_assert(!heap_map_holds(slot, 0x1000, id));
+	}
+}
+END_TEST
+
+START_TEST(a_slot_reused_for_the_same_address_does_not_hold_the_old_id)
+{
+	uint64_t first, second;
+	struct heap_map_slot *slot = insert(0x1000, &first);
+
+	heap_map_bury(&map, heap_map_take(&map, 0x1000));
+	ck_assert_ptr_eq(insert(0x1000, &second), slot);
+	ck_assert(!heap_map_holds(slot, 0x1000, first));
+	ck_assert(heap_map_holds(slot, 0x1000, second));
+}
+END_TEST
+
+START_TEST(addresses_need_not_be_aligned)
+{
+	ck_assert_ptr_nonnull(insert(0x1001, NULL));
+	ck_assert_ptr_nonnull(insert(0x1002, NULL));
+	ck_assert_ptr_null(heap_map_take(&map, 0x1000));
+	ck_assert_ptr_nonnull(heap_map_take(&map, 0x1001));
+	ck_assert_ptr_nonnull(heap_map_take(&map, 0x1002));
+}
+END_TEST
+
+START_TEST(a_suspended_block_is_invisible_and_comes_back)
+{
+	uint64_t id;
+	struct heap_map_slot *slot = insert(0x1000, &id);
+
+	ck_assert_ptr_eq(heap_map_suspend(&map, 0x1000), slot);
+	ck_assert_ptr_null(heap_map_take(&map, 0x1000));
+	ck_assert_ptr_null(heap_map_suspend(&map, 0x1000));
+	heap_map_resume(&map, slot);
+	ck_assert(heap_map_holds(slot, 0x1000, id));
+	ck_assert_ptr_eq(heap_map_take(&map, 0x1000), slot);
+}
+END_TEST
+
+START_TEST(an_address_given_away_during_realloc_does_not_lose_its_new_owner)
+{
+	uint64_t id;
+	struct heap_map_slot *old = insert(0x1000, NULL);
+
+	heap_map_suspend(&map, 0x1000);
+	struct heap_map_slot *new = insert(0x1000, &id); /* another thread was given the address */
+	ck_assert_ptr_ne(old, new);
+	heap_map_take_suspended(&map, old);
+	heap_map_bury(&map, old);
+	ck_assert(heap_map_holds(new, 0x1000, id));
+	ck_assert_ptr_eq(heap_map_take(&map, 0x1000), new);
+}
+END_TEST
+
+START_TEST(full_windows_spill_into_the_next_level_and_nothing_is_lost)
+{
+	enum { BLOCKS = 18000 }; /* more than level 0 has slots */
+
+	for (uintptr_t i = 1; i <= BLOCKS; i++)
+		ck_assert_ptr_nonnull(insert(i * 64, NULL));
+	ck_assert_int_eq(live_entries(), BLOCKS);
+	ck_assert_uint_eq(atomic_load(&map.levels), 2);
+	ck_assert_uint_gt(atomic_load(&map.collisions), 0);
+	for (uintptr_t i = BLOCKS; i >= 1; i--) {
+		struct heap_map_slot *slot = heap_map_take(&map, i * 64);
+
+		ck_assert_ptr_nonnull(slot);
+		heap_map_bury(&map, slot);
+	}
+	ck_assert_int_eq(live_entries(), 0);
+	ck_assert_uint_eq(atomic_load(&map.used_slots), 0);
+}
+END_TEST
+
+START_TEST(a_full_map_refuses_and_recovers)
+{
+	uintptr_t refused = 0;
+	uintptr_t i;
+
+	for (i = 1; !refused; i++)
+		if (!insert(i * 64, NULL))
+			refused = i * 64;
+	ck_assert(heap_map_crowded(&map));
+	ck_assert_uint_gt(i, 3 * LEVEL0 * 3 / 4);
+	ck_assert_ptr_null(heap_map_take(&map, refused));
+	for (uintptr_t k = 1; k < i; k++) {
+		struct heap_map_slot *slot = heap_map_take(&map, k * 64);
+
+		if (slot)
+			heap_map_bury(&map, slot);
+	}
+	ck_assert(!heap_map_crowded(&map));
+	ck_assert_ptr_nonnull(insert(refused, NULL));
+}
+END_TEST
+
+START_TEST(slots_are_reused_for_ever)
+{
+	/* Ten times the capacity comes and goes with 2,000 live: tombstones must not use the map
+	 * up. */
+	enum { LIVE = 2000 };
+
+	for (uintptr_t i = 0; i < 30u * LEVEL0; i++) {
+		if (i >= LIVE)
+			heap_map_bury(&map, heap_map_take(&map, (i - LIVE + 1) * 48));
+		ck_assert_ptr_nonnull(insert((i + 1) * 48, NULL));
+	}
+	ck_assert_int_eq(live_entries(), LIVE);
+	ck_assert_uint_eq(atomic_load(&map.levels), 1);
+}
+END_TEST
+
+START_TEST(memory_for_less_than_a_level_is_refused)
+{
+	struct heap_map small;
+
+	ck_assert_int_lt(heap_map_init(&small, memory, 4096), 0);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+	Suite *suite = suite_create("heap_map");
+	TCase *one = tcase_create("one thread");
+
+	tcase_add_checked_fixture(one, set_up, tear_down);
+	tcase_add_test(one, an_inserted_block_is_found_once);
+	tcase_add_test(one, ids_are_never_reused);
+	tcase_add_test(one, a_slot_reused_for_the_same_address_does_not_hold_the_old_id);
+	tcase_add_test(one, addresses_need_not_be_aligned);
+	tcase_add_test(one, a_suspended_block_is_invisible_and_comes_back);
+	tcase_add_test(one, an_address_given_away_during_realloc_does_not_lose_its_new_owner);
+	tcase_add_test(one, full_windows_spill_into_the_next_level_and_nothing_is_lost);
+	tcase_add_test(one, a_full_map_refuses_and_recovers);
+	tcase_add_test(one, slots_are_reused_for_ever);
+	tcase_add_test(one, memory_for_less_than_a_level_is_refused);
+	suite_add_tcase(suite, one);
+	return suite;
+}
+
+TAP_MAIN(make_suite)
