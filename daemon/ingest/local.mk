@@ -1,2 +1,8 @@
-# daemon/ingest
-noinst_HEADERS += daemon/ingest/segment_map.h daemon/ingest/ring_consumer.h daemon/ingest/record_decode.h
+# Wire to events; all distrust of workers lives here.
+noinst_LTLIBRARIES += libspingest.la
+libspingest_la_CPPFLAGS = $(daemon_cppflags)
+libspingest_la_LIBADD = libspbase.la
+libspingest_la_SOURCES = \
+	daemon/ingest/record_decode.c daemon/ingest/record_decode.h \
+	daemon/ingest/ring_consumer.c daemon/ingest/ring_consumer.h \
+	daemon/ingest/segment_map.c daemon/ingest/segment_map.h

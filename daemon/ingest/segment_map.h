@@ -1,7 +1,9 @@
 /*
- * A worker's segment as the daemon holds it. All distrust of the descriptor is here: it must be a regular
- * tmpfs memfd of exactly the size its geometry gives, with exactly the expected seals; the header is read
- * once into locals. Only WIRE_MAPPED_SIZE bytes are ever mapped; ring data come by pread. Not thread-safe.
+ * A worker's segment as the daemon holds it. All distrust of the descriptor is here: it must be a
+ * regular tmpfs memfd of exactly the size its geometry gives, with exactly the expected seals; the
+ * header is read once into locals. Only WIRE_MAPPED_SIZE bytes are ever mapped; everything else
+ * comes by pread. Not thread-safe. Owns the descriptor and the mapping; free it as soon as the
+ * worker is gone and drained, since the pages stay charged to the worker's cgroup until then.
  */
 #pragma once
 #include <stdint.h>
@@ -13,7 +15,9 @@
 struct buffer;
 struct segment_map;
 
-struct segment_info { /* a private copy: what the worker says of itself, checked */
+/* A private copy of what the worker says of itself. The geometry, interval_bytes (0 < T <= 2^62)
+ * and agent_version (printable ASCII) are checked; load_ns, flags and pid_hint are claims. */
+struct segment_info {
 	dev_t device;
 	ino_t inode;
 	uint32_t ring_count, ring_size;
@@ -22,19 +26,26 @@ struct segment_info { /* a private copy: what the worker says of itself, checked
 	uint64_t load_ns;
 	uint64_t interval_bytes;
 	uint16_t minor;
+	bool drained_before; /* an earlier daemon took records from it: what they said is gone */
 	char agent_version[33];
 };
 
-struct segment_counters { /* plain copy of struct wire_counters and the digest words */
-	uint64_t samples, sampled_deaths, unannounced_dead, missed_frees, filter_positives, filter_false;
+/* Plain copy of struct wire_counters and the digest words: claims, any value. */
+struct segment_counters {
+	uint64_t samples, sampled_deaths, unannounced_dead, missed_frees, filter_positives,
+		filter_false;
 	uint64_t map_collisions, rule_misses, services, interval_bytes, map_slots, filter_bits_set;
 	uint64_t loss_count[WIRE_LOSS_KINDS], loss_bytes[WIRE_LOSS_KINDS];
 	uint64_t live_count, digest;
 };
 
-/* Takes `fd` over on success only. -EINVAL, -EPERM (seals), -EPROTONOSUPPORT (version), -errno; `why`
- * (may be NULL) gets one clause for the operator. */
+/* For a descriptor that was received. Takes `fd` over on success only. -EINVAL (not a segment),
+ * -EPERM (seals), -EPROTONOSUPPORT (version), other negative errno; `why` (may be NULL) gets one
+ * clause for the operator. */
 int segment_map_new(struct segment_map **out, int fd, const char **why);
+/* For a name in a worker's /proc/PID/fd (`dir_fd` is that directory), which may stand for anything:
+ * opens it without side effects on, or waiting for, what is not a memfd. Results as above. */
+int segment_map_open(struct segment_map **out, int dir_fd, const char *name, const char **why);
 struct segment_map *segment_map_free(struct segment_map *map);
 const struct segment_info *segment_map_info(const struct segment_map *map);
 void segment_map_counters(const struct segment_map *map, struct segment_counters *out);
@@ -46,4 +57,7 @@ uint64_t segment_map_take_dirty(struct segment_map *map);
 /* For ring_consumer. */
 const struct wire_ring *segment_map_ring(const struct segment_map *map, uint32_t ring);
 void segment_map_store_tail(struct segment_map *map, uint32_t ring, uint64_t tail);
-int segment_map_fd(const struct segment_map *map);
+/* Copies bytes [offset, offset + size) of the segment. 0 or negative errno. */
+int segment_map_read(const struct segment_map *map, size_t offset, void *bytes, size_t size);
+
+int segment_map_fd(const struct segment_map *map); /* borrowed */

@@ -1,0 +1,145 @@
+/* The segment is written like the agent does it, but by one thread and without leases. */
+#include "config.h"
+#include "support/fake_segment.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static void must(int ok, const char *what)
+{
+	if (!ok) {
+		perror(what);
+		abort();
+	}
+}
+
+void fake_segment_init(
+	struct fake_segment *segment, uint32_t ring_count, uint32_t ring_size, unsigned memfd_flags)
+{
+	size_t size = wire_segment_size(ring_count, ring_size);
+	int fd = memfd_create(WIRE_MEMFD_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING | memfd_flags);
+	must(fd >= 0, "memfd_create");
+	must(ftruncate(fd, (off_t)size) == 0, "ftruncate");
+	uint8_t *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	must(base != MAP_FAILED, "mmap");
+
+	*segment = (struct fake_segment){
+		.fd = fd,
+		.base = base,
+		.size = size,
+		.header = (struct wire_header *)base,
+		.rings = (struct wire_ring *)(base + WIRE_RINGS_OFFSET),
+		.ring_count = ring_count,
+		.ring_size = ring_size,
+	};
+	struct wire_header *header = segment->header;
+	header->magic = WIRE_MAGIC;
+	header->major = WIRE_MAJOR;
+	header->minor = WIRE_MINOR;
+	header->header_size = sizeof(*header);
+	header->ring_count = ring_count;
+	header->ring_size = ring_size;
+	header->pid_hint = (uint32_t)getpid();
+	header->load_ns = 1;
+	header->interval_bytes = 512u << 10;
+	header->flags = WIRE_FLAG_FROM_START;
+	strcpy(header->agent_version, "test");
+}
+
+void fake_segment_deinit(struct fake_segment *segment)
+{
+	munmap(segment->base, segment->size);
+	close(segment->fd);
+}
+
+void fake_segment_seal(struct fake_segment *segment, int seals)
+{
+	must(fcntl(segment->fd, F_ADD_SEALS, seals) == 0, "F_ADD_SEALS");
+}
+
+int fake_segment_dup(const struct fake_segment *segment)
+{
+	int fd = fcntl(segment->fd, F_DUPFD_CLOEXEC, 0);
+
+	must(fd >= 0, "F_DUPFD_CLOEXEC");
+	return fd;
+}
+
+void fake_segment_maps(struct fake_segment *segment, const char *text)
+{
+	size_t size = strlen(text);
+
+	must(size <= WIRE_MAPS_MAX, "maps text fits");
+	memcpy(segment->base + WIRE_MAPS_OFFSET, text, size);
+	segment->header->maps_size = (uint32_t)size;
+}
+
+void fake_segment_put(struct fake_segment *segment, uint32_t ring, uint64_t position,
+	const void *bytes, size_t size)
+{
+	uint8_t *data = segment->base + wire_ring_data_offset(segment->ring_size, ring);
+	size_t at = position & (segment->ring_size - 1);
+	size_t before_end = segment->ring_size - at;
+	size_t first = size < before_end ? size : before_end;
+
+	memcpy(data + at, bytes, first);
+	memcpy(data, (const uint8_t *)bytes + first, size - first);
+}
+
+void fake_segment_append(
+	struct fake_segment *segment, uint32_t ring, const void *bytes, size_t size)
+{
+	struct wire_ring *control = &segment->rings[ring];
+	/* relaxed: this thread is the only producer */
+	uint64_t head = atomic_load_explicit(&control->head, memory_order_relaxed);
+
+	fake_segment_put(segment, ring, head, bytes, size);
+	/* [RING-1] release: the bytes before the head over them; pairs with ring_consumer.c */
+	atomic_store_explicit(&control->head, head + size, memory_order_release);
+	/* [DIRTY-1] release: the head before the bit; pairs with segment_map.c */
+	atomic_fetch_or_explicit(
+		&segment->header->dirty, UINT64_C(1) << ring, memory_order_release);
+}
+
+void fake_segment_seek(struct fake_segment *segment, uint32_t ring, uint64_t position)
+{
+	/* relaxed: the daemon gets the segment only afterwards */
+	atomic_store_explicit(&segment->rings[ring].head, position, memory_order_relaxed);
+	atomic_store_explicit(&segment->rings[ring].tail, position, memory_order_relaxed);
+}
+
+size_t fake_segment_birth(void *out, uint64_t id, uint16_t frame_count)
+{
+	struct wire_birth *birth = out;
+	size_t size = sizeof(*birth) + frame_count * sizeof(uint64_t);
+
+	memset(birth, 0, sizeof(*birth));
+	birth->record.size = (uint32_t)size;
+	birth->record.type = WIRE_BIRTH;
+	birth->id = id;
+	birth->size_bytes = id * 16;
+	birth->interval_bytes = 512u << 10;
+	birth->time_ns = id * 1000;
+	birth->address = id << 4;
+	birth->tid = 1;
+	birth->frame_count = frame_count;
+	for (uint16_t i = 0; i < frame_count; i++)
+		birth->frames[i] = wire_digest(id + i);
+	return size;
+}
+
+size_t fake_segment_death(void *out, uint64_t id)
+{
+	struct wire_death *death = out;
+
+	memset(death, 0, sizeof(*death));
+	death->record.size = sizeof(*death);
+	death->record.type = WIRE_DEATH;
+	death->id = id;
+	death->time_ns = id * 1000 + 1;
+	death->tid = 1;
+	return sizeof(*death);
+}

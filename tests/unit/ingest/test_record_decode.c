@@ -1,0 +1,173 @@
+/* One field after the other is spoilt in a good record. */
+#include "config.h"
+#include "ingest/record_decode.h"
+#include <errno.h>
+#include <string.h>
+#include "support/fake_segment.h"
+#include "support/tap_main.h"
+
+static union {
+	uint64_t aligned;
+	struct wire_record record;
+	struct wire_birth birth;
+	struct wire_death death;
+	uint8_t bytes[WIRE_RECORD_MAX + 64];
+} in;
+
+static size_t size;
+
+START_TEST(births_of_every_depth_are_accepted)
+{
+	for (uint16_t frames = 0; frames <= WIRE_MAX_FRAMES; frames++) {
+		size_t whole = fake_segment_birth(&in, 7, frames);
+		ck_assert_int_eq(record_decode(&in, sizeof(in), &size), RECORD_DECODE_BIRTH);
+		ck_assert_uint_eq(size, whole);
+	}
+}
+END_TEST
+
+START_TEST(a_live_is_a_birth_told_again)
+{
+	fake_segment_birth(&in, 7, 3);
+	in.record.type = WIRE_LIVE;
+	in.birth.epoch = 2;
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), RECORD_DECODE_BIRTH);
+}
+END_TEST
+
+START_TEST(a_death_is_accepted)
+{
+	fake_segment_death(&in, 7);
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), RECORD_DECODE_DEATH);
+	ck_assert_uint_eq(size, sizeof(struct wire_death));
+}
+END_TEST
+
+START_TEST(a_record_cut_off_anywhere_asks_for_more)
+{
+	size_t whole = fake_segment_birth(&in, 7, 5);
+
+	for (size_t available = 0; available < whole; available += 8)
+		ck_assert_int_eq(record_decode(&in, available, &size), -EAGAIN);
+	ck_assert_int_eq(record_decode(&in, whole, &size), RECORD_DECODE_BIRTH);
+}
+END_TEST
+
+START_TEST(sizes_of_no_record_are_malformed_whatever_the_type)
+{
+	static const uint32_t sizes[] = {0, 1, 4, 7, 9, 12, 63, 65, WIRE_RECORD_MAX + 8, UINT32_MAX,
+		UINT32_MAX - 7, 1u << 31};
+
+	for (uint16_t type = 0; type < 6; type++) {
+		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+			fake_segment_birth(&in, 7, 3);
+			in.record.type = type;
+			in.record.size = sizes[i];
+			ck_assert_int_eq(record_decode(&in, sizeof(in), &size), -EBADMSG);
+		}
+	}
+}
+END_TEST
+
+START_TEST(a_size_that_does_not_fit_the_frame_count_is_malformed)
+{
+	fake_segment_birth(&in, 7, 3);
+	in.birth.frame_count = 4;
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), -EBADMSG);
+	in.birth.frame_count = 2;
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), -EBADMSG);
+	in.birth.frame_count = UINT16_MAX;
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), -EBADMSG);
+	in.birth.frame_count = 0;
+	in.record.size = sizeof(struct wire_birth) - 8;
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), -EBADMSG);
+}
+END_TEST
+
+START_TEST(a_birth_without_id_is_malformed)
+{
+	fake_segment_birth(&in, 7, 3);
+	in.birth.id = 0;
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), -EBADMSG);
+}
+END_TEST
+
+START_TEST(sizes_and_intervals_outside_their_range_are_malformed)
+{
+	static const struct {
+		uint64_t value;
+		int expected;
+	} cases[] = {
+		{0, -EBADMSG},
+		{1, RECORD_DECODE_BIRTH},
+		{UINT64_C(1) << 62, RECORD_DECODE_BIRTH},
+		{(UINT64_C(1) << 62) + 1, -EBADMSG},
+		{UINT64_MAX, -EBADMSG},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		fake_segment_birth(&in, 7, 3);
+		in.birth.size_bytes = cases[i].value;
+		ck_assert_int_eq(record_decode(&in, sizeof(in), &size), cases[i].expected);
+		fake_segment_birth(&in, 7, 3);
+		in.birth.interval_bytes = cases[i].value;
+		ck_assert_int_eq(record_decode(&in, sizeof(in), &size), cases[i].expected);
+	}
+}
+END_TEST
+
+START_TEST(a_stop_that_does_not_exist_is_malformed)
+{
+	fake_segment_birth(&in, 7, 3);
+	in.birth.stop = WIRE_STOP_KINDS - 1;
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), RECORD_DECODE_BIRTH);
+	in.birth.stop = WIRE_STOP_KINDS;
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), -EBADMSG);
+}
+END_TEST
+
+START_TEST(a_death_of_another_size_or_without_id_is_malformed)
+{
+	fake_segment_death(&in, 7);
+	in.record.size += 8;
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), -EBADMSG);
+	in.record.size -= 16;
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), -EBADMSG);
+	fake_segment_death(&in, 0);
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), -EBADMSG);
+}
+END_TEST
+
+START_TEST(types_of_a_newer_agent_are_skipped_by_their_size)
+{
+	memset(&in, 0, sizeof(in));
+	for (uint32_t whole = 8; whole <= WIRE_RECORD_MAX; whole += 8) {
+		in.record.size = whole;
+		in.record.type = 77;
+		ck_assert_int_eq(record_decode(&in, sizeof(in), &size), RECORD_DECODE_UNKNOWN);
+		ck_assert_uint_eq(size, whole);
+	}
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("record_decode");
+	TCase *t = tcase_create("record_decode");
+
+	tcase_add_test(t, births_of_every_depth_are_accepted);
+	tcase_add_test(t, a_live_is_a_birth_told_again);
+	tcase_add_test(t, a_death_is_accepted);
+	tcase_add_test(t, a_record_cut_off_anywhere_asks_for_more);
+	tcase_add_test(t, sizes_of_no_record_are_malformed_whatever_the_type);
+	tcase_add_test(t, a_size_that_does_not_fit_the_frame_count_is_malformed);
+	tcase_add_test(t, a_birth_without_id_is_malformed);
+	tcase_add_test(t, sizes_and_intervals_outside_their_range_are_malformed);
+	tcase_add_test(t, a_stop_that_does_not_exist_is_malformed);
+	tcase_add_test(t, a_death_of_another_size_or_without_id_is_malformed);
+	tcase_add_test(t, types_of_a_newer_agent_are_skipped_by_their_size);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+TAP_MAIN(suite)
