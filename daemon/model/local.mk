@@ -1,2 +1,10 @@
-# daemon/model
-noinst_HEADERS += daemon/model/stack_table.h daemon/model/estimate.h daemon/model/heap_model.h daemon/model/snapshot.h
+# What the daemon knows of a worker's heap: events in, numbers out.
+noinst_LTLIBRARIES += libspmodel.la
+libspmodel_la_SOURCES = \
+	daemon/model/estimate.c daemon/model/estimate.h \
+	daemon/model/gamma.c daemon/model/gamma.h \
+	daemon/model/heap_model.c daemon/model/heap_model.h \
+	daemon/model/snapshot.c daemon/model/snapshot.h \
+	daemon/model/stack_table.c daemon/model/stack_table.h
+libspmodel_la_CPPFLAGS = $(daemon_cppflags)
+libspmodel_la_LIBADD = libspbase.la -lm

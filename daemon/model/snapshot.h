@@ -1,7 +1,7 @@
 /*
- * A snapshot: an immutable copy of one worker's heap at the end of a round, with its symbols and its
- * quality, self-contained so that it can be encoded on another thread while the model goes on. Owns all
- * it points to. The exporters see this header only.
+ * A snapshot: an immutable copy of one worker's heap at the end of a round, with its symbols and
+ * its quality, self-contained so that it can be encoded on another thread while the model goes on.
+ * Owns all it points to. The exporters see this header only.
  */
 #pragma once
 #include <stdbool.h>
@@ -11,47 +11,49 @@
 struct string_pool;
 
 struct snapshot_module {
-	const char *path;        /* as in /proc/PID/maps; "[vdso]", "[unknown]" */
-	const char *build_id;    /* lower-case hex, "" if unknown */
-	uint64_t start, end;     /* of the first executable mapping */
-	uint64_t file_offset;    /* of that mapping */
+	const char *path;     /* as in /proc/PID/maps; "[vdso]", "[unknown]" */
+	const char *build_id; /* lower-case hex, "" if unknown */
+	uint64_t start, end;  /* of the first executable mapping */
+	uint64_t file_offset; /* of that mapping */
 };
 
 struct snapshot_line {
-	const char *function;        /* demangled; never NULL: "[libc.so.6+0x1234]" if unknown */
+	const char *function;	     /* demangled; never NULL: "[libc.so.6+0x1234]" if unknown */
 	const char *function_system; /* as in the symbol table; "" if unknown */
-	const char *file;            /* "" if unknown */
-	uint32_t line;               /* 0 if unknown */
+	const char *file;	     /* "" if unknown */
+	uint32_t line;		     /* 0 if unknown */
 };
 
-/* One code location. lines[0] is the innermost inlined function, the last one the function itself. */
+/* One code location. lines[0] is the innermost inlined function, the last one the function itself.
+ */
 struct snapshot_location {
 	uint64_t address;    /* return address - 1 in the worker's address space */
 	uint32_t module;     /* index, UINT32_MAX: none */
 	uint32_t line_count; /* >= 1 */
 	const struct snapshot_line *lines;
-	bool resolved;       /* false: names were not there in time, or there are none */
+	bool resolved; /* false: names were not there in time, or there are none */
 };
 
-struct snapshot_site { /* one distinct stack */
+struct snapshot_site {		   /* one distinct stack */
 	const uint32_t *locations; /* indices, innermost first */
-	uint32_t depth;            /* 0: "[other]" */
-	uint8_t stop;              /* enum wire_stop; 0: whole */
+	uint32_t depth;		   /* 0: "[other]" */
+	uint8_t stop;		   /* enum wire_stop; 0: whole */
 	uint8_t guessed;
 	struct estimate_sum live;
 	struct estimate_sum cumulative;
 };
 
 struct snapshot_quality {
-	bool from_start;          /* the daemon has seen every record since the agent loaded */
-	bool unconfirmed;         /* losses, or a late start, that no resync has repaired */
-	bool exited;              /* the process is gone; this is its last state */
-	uint64_t lost_samples;    /* births and drops, all reasons */
-	double lost_bytes;        /* estimated bytes these stood for */
-	uint64_t lost_deaths;     /* freed blocks that still count as live */
-	uint64_t stacks_whole, stacks_truncated, stacks_stopped, stacks_guessed; /* of stacks seen, by samples */
+	bool from_start;       /* the daemon has seen every record since the agent loaded */
+	bool unconfirmed;      /* losses, or a late start, that no resync has repaired */
+	bool exited;	       /* the process is gone; this is its last state */
+	uint64_t lost_samples; /* births and drops, all reasons */
+	double lost_bytes;     /* estimated bytes these stood for */
+	uint64_t lost_deaths;  /* freed blocks that still count as live */
+	uint64_t stacks_whole, stacks_truncated, stacks_stopped,
+		stacks_guessed; /* of stacks seen, by samples */
 	uint64_t locations_total, locations_unresolved;
-	uint64_t folded_samples;  /* folded into [other] at a memory bound */
+	uint64_t folded_samples; /* folded into [other] at a memory bound */
 	double folded_bytes;
 	const char *unconfirmed_reason; /* "" or one clause for a person */
 };
@@ -62,12 +64,12 @@ struct snapshot {
 	const char *comm;
 	const char *exe;
 	const char *command_line;
-	uint64_t since_unix_ns;   /* agent's load, wall clock */
+	uint64_t since_unix_ns; /* agent's load, wall clock */
 	uint64_t taken_unix_ns;
-	double interval_bytes;    /* T in force */
+	double interval_bytes; /* T in force */
 	struct snapshot_quality quality;
 	struct estimate_sum live, cumulative; /* totals */
-	struct snapshot_site *sites;          /* owns; sorted by live.bytes, descending */
+	struct snapshot_site *sites;	      /* owns; sorted by live.bytes, descending */
 	uint32_t site_count;
 	struct snapshot_location *locations;
 	uint32_t location_count;

@@ -25,3 +25,19 @@ tests_unit_model_test_log_LDADD = libspbase.la $(model_test_ldadd)
 unit_tests += tests/unit/model/test_string_pool
 tests_unit_model_test_string_pool_CPPFLAGS = $(model_test_cppflags)
 tests_unit_model_test_string_pool_LDADD = libspbase.la $(model_test_ldadd)
+
+unit_tests += tests/unit/model/test_gamma
+tests_unit_model_test_gamma_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_gamma_LDADD = libspmodel.la $(model_test_ldadd)
+
+unit_tests += tests/unit/model/test_heap_model
+tests_unit_model_test_heap_model_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_heap_model_LDADD = libspmodel.la $(model_test_ldadd)
+
+unit_tests += tests/unit/model/test_snapshot
+tests_unit_model_test_snapshot_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_snapshot_LDADD = libspmodel.la $(model_test_ldadd)
+
+unit_tests += tests/unit/model/test_stack_table
+tests_unit_model_test_stack_table_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_stack_table_LDADD = libspmodel.la $(model_test_ldadd)

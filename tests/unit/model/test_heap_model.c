@@ -1,0 +1,488 @@
+#include "model/heap_model.h"
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include "spprof/wire/segment.h"
+#include "support/random.h"
+#include "support/tap_main.h"
+
+static const struct heap_limits roomy = {.max_live = 1u << 20, .max_deaths = 1u << 20};
+
+static struct heap_model *new_model(const struct heap_limits *limits)
+{
+	struct heap_model *model;
+	ck_assert_int_eq(heap_model_new(&model, limits), 0);
+	return model;
+}
+
+static struct heap_totals totals_of(const struct heap_model *model)
+{
+	struct heap_totals totals;
+	heap_model_totals(model, &totals);
+	return totals;
+}
+
+static struct heap_birth birth_of(uint64_t id)
+{
+	return (struct heap_birth){
+		.id = id,
+		.size_bytes = 1 + id * 37 % 100000,
+		.interval_bytes = id % 2 ? 16384 : 524288,
+		.time_ns = 1000000 + id,
+		.address = id << 4,
+		.tid = (uint32_t)id % 8,
+		.stack = (uint32_t)(id % 50),
+	};
+}
+
+static void give_birth(struct heap_model *model, uint64_t id)
+{
+	struct heap_birth birth = birth_of(id);
+	heap_model_birth(model, &birth);
+}
+
+START_TEST(a_birth_lives_until_its_death)
+{
+	struct heap_model *model = new_model(&roomy);
+	give_birth(model, 1);
+	give_birth(model, 2);
+	ck_assert_uint_eq(totals_of(model).live, 2);
+	ck_assert_uint_eq(totals_of(model).digest, wire_digest(1) + wire_digest(2));
+	heap_model_death(model, 1, 0);
+	ck_assert_uint_eq(totals_of(model).live, 1);
+	ck_assert_uint_eq(totals_of(model).digest, wire_digest(2));
+	ck_assert_uint_eq(totals_of(model).births, 2);
+	ck_assert_uint_eq(totals_of(model).deaths, 1);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(a_death_before_its_birth_counts_as_born_and_died)
+{
+	struct heap_model *model = new_model(&roomy);
+	heap_model_death(model, 7, 2000000);
+	heap_model_end_round(model);
+	give_birth(model, 7); /* the end of the next round is still to come */
+	struct heap_totals totals = totals_of(model);
+	ck_assert_uint_eq(totals.live, 0);
+	ck_assert_uint_eq(totals.births, 1);
+	ck_assert_uint_eq(totals.deaths, 1);
+	ck_assert_uint_eq(totals.digest, 0);
+	struct estimate_sum live[50], cumulative[50];
+	heap_model_sums(model, live, cumulative, 50);
+	ck_assert_uint_eq(live[7].samples, 0);
+	ck_assert_uint_eq(cumulative[7].samples, 1);
+	heap_model_end_round(model);
+	heap_model_end_round(model);
+	ck_assert_uint_eq(totals_of(model).unknown_deaths, 0);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(a_death_is_forgotten_at_the_end_of_the_next_round)
+{
+	struct heap_model *model = new_model(&roomy);
+	heap_model_death(model, 7, 0);
+	heap_model_end_round(model);
+	ck_assert_uint_eq(totals_of(model).unknown_deaths, 0);
+	heap_model_end_round(model);
+	ck_assert_uint_eq(totals_of(model).unknown_deaths, 1);
+	give_birth(model, 7);
+	ck_assert_uint_eq(totals_of(model).live, 1);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(a_birth_told_again_counts_once_whether_it_lives_or_died)
+{
+	struct heap_model *model = new_model(&roomy);
+	give_birth(model, 1);
+	give_birth(model, 1);
+	heap_model_death(model, 1, 0);
+	give_birth(model, 1); /* told again from another ring, after the death */
+	heap_model_death(model, 1, 0);
+	heap_model_death(model, 2, 0);
+	give_birth(model, 2);
+	give_birth(model, 2);
+	struct heap_totals totals = totals_of(model);
+	ck_assert_uint_eq(totals.births, 2);
+	ck_assert_uint_eq(totals.deaths, 2);
+	ck_assert_uint_eq(totals.live, 0);
+	ck_assert_uint_eq(totals.duplicate_births, 3);
+	ck_assert_uint_eq(totals.duplicate_deaths, 1);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(lifetimes_are_counted_by_powers_of_two_in_either_order)
+{
+	struct heap_model *model = new_model(&roomy);
+	const uint64_t lifetimes_ns[] = {1, 2, 3, 1000, 1 << 20, UINT64_C(1) << 60};
+	for (uint64_t i = 0; i < 6; i++) {
+		struct heap_birth birth = birth_of(i + 1);
+		if (i % 2)
+			heap_model_birth(model, &birth);
+		heap_model_death(model, birth.id, birth.time_ns + lifetimes_ns[i]);
+		if (i % 2 == 0)
+			heap_model_birth(model, &birth);
+	}
+	give_birth(model, 100);
+	heap_model_death(model, 100, 0); /* inferred: no time */
+	give_birth(model, 101);
+	heap_model_death(model, 101, 5); /* a clock that went back */
+	struct heap_totals totals = totals_of(model);
+	ck_assert_uint_eq(totals.deaths, 8);
+	ck_assert_uint_eq(totals.lifetimes[0], 2);
+	ck_assert_uint_eq(totals.lifetimes[1], 2);
+	ck_assert_uint_eq(totals.lifetimes[9], 1);
+	ck_assert_uint_eq(totals.lifetimes[20], 1);
+	ck_assert_uint_eq(totals.lifetimes[HEAP_LIFETIMES - 1], 1);
+	heap_model_free(model);
+}
+END_TEST
+
+/* The rules of the round as the protocol states them, with lists instead of tables. */
+struct naive {
+	struct heap_birth live[4096];
+	size_t live_count;
+	struct {
+		uint64_t id;
+		uint32_t round;
+		bool born;
+	} remembered[8192];
+	size_t remembered_count;
+	uint32_t round;
+	uint64_t births, deaths, unknown;
+};
+
+static void naive_birth(struct naive *n, const struct heap_birth *birth)
+{
+	for (size_t i = 0; i < n->live_count; i++)
+		if (n->live[i].id == birth->id)
+			return;
+	for (size_t i = 0; i < n->remembered_count; i++) {
+		if (n->remembered[i].id == birth->id) {
+			n->births += !n->remembered[i].born;
+			n->deaths += !n->remembered[i].born;
+			n->remembered[i].born = true;
+			return;
+		}
+	}
+	n->births++;
+	n->live[n->live_count++] = *birth;
+}
+
+static void naive_death(struct naive *n, uint64_t id)
+{
+	bool born = false;
+	for (size_t i = 0; i < n->live_count; i++) {
+		if (n->live[i].id == id) {
+			n->live[i] = n->live[--n->live_count];
+			n->deaths++;
+			born = true;
+		}
+	}
+	for (size_t i = 0; i < n->remembered_count; i++)
+		if (n->remembered[i].id == id)
+			return;
+	n->remembered[n->remembered_count].id = id;
+	n->remembered[n->remembered_count].round = n->round;
+	n->remembered[n->remembered_count++].born = born;
+}
+
+static void naive_end_round(struct naive *n)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < n->remembered_count; i++) {
+		if (n->remembered[i].round + 1 > n->round)
+			n->remembered[kept++] = n->remembered[i];
+		else
+			n->unknown += !n->remembered[i].born;
+	}
+	n->remembered_count = kept;
+	n->round++;
+}
+
+struct marks {
+	bool seen[4097];
+	uint64_t digest;
+};
+
+static void mark(const struct heap_birth *entry, void *data)
+{
+	struct marks *marks = data;
+	struct heap_birth expected = birth_of(entry->id);
+	ck_assert_mem_eq(entry, &expected, sizeof(expected));
+	ck_assert(!marks->seen[entry->id]);
+	marks->seen[entry->id] = true;
+	marks->digest += wire_digest(entry->id);
+}
+
+static void assert_equals_naive(const struct heap_model *model, const struct naive *n)
+{
+	static struct marks marks;
+	struct heap_totals totals = totals_of(model);
+	memset(&marks, 0, sizeof(marks));
+	heap_model_each_live(model, mark, &marks);
+	for (size_t i = 0; i < n->live_count; i++)
+		ck_assert(marks.seen[n->live[i].id]);
+	ck_assert_uint_eq(totals.live, n->live_count);
+	ck_assert_uint_eq(totals.digest, marks.digest);
+	ck_assert_uint_eq(totals.births, n->births);
+	ck_assert_uint_eq(totals.deaths, n->deaths);
+	ck_assert_uint_eq(totals.unknown_deaths, n->unknown);
+	ck_assert_uint_eq(totals.births, totals.deaths + totals.live + totals.folded_samples);
+}
+
+struct event {
+	uint64_t id;
+	bool is_death;
+};
+
+static void shuffle(struct event *events, size_t count, struct random *random)
+{
+	for (size_t i = count; i > 1; i--) {
+		size_t other = random_below(random, i);
+		struct event event = events[i - 1];
+		events[i - 1] = events[other];
+		events[other] = event;
+	}
+}
+
+/* Any events in any order, ids reused without mercy: the two models must agree after every round.
+ */
+START_TEST(any_event_order_gives_what_the_rules_say)
+{
+	static struct naive naive;
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct random random = {seed};
+		struct heap_model *model = new_model(&roomy);
+		memset(&naive, 0, sizeof(naive));
+		naive.round = 1;
+		for (int round = 0; round < 40; round++) {
+			uint64_t events = random_below(&random, 100);
+			for (uint64_t i = 0; i < events; i++) {
+				uint64_t id = 1 + random_below(&random, 300);
+				if (random_below(&random, 2)) {
+					struct heap_birth birth = birth_of(id);
+					heap_model_birth(model, &birth);
+					naive_birth(&naive, &birth);
+				} else {
+					heap_model_death(model, id, 0);
+					naive_death(&naive, id);
+				}
+			}
+			assert_equals_naive(model, &naive);
+			heap_model_end_round(model);
+			naive_end_round(&naive);
+			assert_equals_naive(model, &naive);
+		}
+		heap_model_free(model);
+	}
+}
+END_TEST
+
+/* What rings do to a correct worker: each id is born once and dies at most once, and the DEATH may
+ * be read up to one round before the BIRTH. The outcome must be that of the true order. */
+START_TEST(orders_shuffled_within_two_rounds_end_in_the_true_heap)
+{
+	enum { IDS = 2000, ROUNDS = 30 };
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct random random = {seed * 7919};
+		static struct event rounds[ROUNDS + 2][4 * IDS];
+		size_t counts[ROUNDS + 2] = {0};
+		uint64_t deaths = 0, digest = 0;
+		static struct estimate_sum expected_live[50], live[50], cumulative[50];
+		memset(expected_live, 0, sizeof(expected_live));
+		for (uint64_t id = 1; id <= IDS; id++) {
+			uint64_t birth_round = 1 + random_below(&random, ROUNDS);
+			rounds[birth_round][counts[birth_round]++] = (struct event){id, false};
+			if (random_below(&random, 4) == 0) {
+				struct heap_birth birth = birth_of(id);
+				estimate_add(&expected_live[birth.stack], birth.size_bytes,
+					birth.interval_bytes);
+				digest += wire_digest(id);
+				continue;
+			}
+			uint64_t earliest = birth_round - 1;
+			uint64_t death_round =
+				earliest + random_below(&random, ROUNDS + 2 - earliest);
+			rounds[death_round][counts[death_round]++] = (struct event){id, true};
+			deaths++;
+		}
+		struct heap_model *model = new_model(&roomy);
+		for (size_t r = 0; r < ROUNDS + 2; r++) {
+			shuffle(rounds[r], counts[r], &random);
+			for (size_t i = 0; i < counts[r]; i++) {
+				if (rounds[r][i].is_death)
+					heap_model_death(model, rounds[r][i].id, 0);
+				else
+					give_birth(model, rounds[r][i].id);
+			}
+			heap_model_end_round(model);
+		}
+		struct heap_totals totals = totals_of(model);
+		ck_assert_uint_eq(totals.births, IDS);
+		ck_assert_uint_eq(totals.deaths, deaths);
+		ck_assert_uint_eq(totals.live, IDS - deaths);
+		ck_assert_uint_eq(totals.digest, digest);
+		ck_assert_uint_eq(totals.unknown_deaths + totals.duplicate_births, 0);
+		heap_model_sums(model, live, cumulative, 50);
+		for (int i = 0; i < 50; i++) {
+			ck_assert_uint_eq(live[i].samples, expected_live[i].samples);
+			ck_assert_double_eq_tol(live[i].bytes, expected_live[i].bytes,
+				1e-9 * expected_live[i].bytes);
+			ck_assert_uint_eq(cumulative[i].samples, IDS / 50);
+		}
+		heap_model_free(model);
+	}
+}
+END_TEST
+
+START_TEST(past_max_live_samples_fold_and_are_counted_with_their_bytes)
+{
+	struct heap_model *model =
+		new_model(&(struct heap_limits){.max_live = 100, .max_deaths = 10});
+	double bytes = 0;
+	for (uint64_t id = 1; id <= 150; id++) {
+		give_birth(model, id);
+		struct heap_birth birth = birth_of(id);
+		if (id > 100)
+			bytes += (double)birth.size_bytes /
+				 estimate_probability(birth.size_bytes, birth.interval_bytes);
+	}
+	struct heap_totals totals = totals_of(model);
+	ck_assert_uint_eq(totals.live, 100);
+	ck_assert_uint_eq(totals.births, 150);
+	ck_assert_uint_eq(totals.folded_samples, 50);
+	ck_assert_double_eq_tol(totals.folded_bytes, bytes, 1e-6);
+	static struct estimate_sum live[50], cumulative[50];
+	heap_model_sums(model, live, cumulative, 50);
+	for (int i = 0; i < 50; i++) {
+		ck_assert_uint_eq(live[i].samples, 2);
+		ck_assert_uint_eq(cumulative[i].samples, 3);
+	}
+	heap_model_death(model, 1, 0);
+	give_birth(model, 151); /* there is room again */
+	ck_assert_uint_eq(totals_of(model).live, 100);
+	ck_assert_uint_eq(totals_of(model).folded_samples, 50);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(past_max_deaths_deaths_are_not_remembered_and_counted)
+{
+	struct heap_model *model =
+		new_model(&(struct heap_limits){.max_live = 1000, .max_deaths = 10});
+	for (uint64_t id = 1; id <= 25; id++)
+		heap_model_death(model, id, 0);
+	ck_assert_uint_eq(totals_of(model).forgotten_deaths, 15);
+	heap_model_end_round(model);
+	heap_model_death(model, 99, 0); /* last round's ten still fill the memory */
+	ck_assert_uint_eq(totals_of(model).forgotten_deaths, 16);
+	for (uint64_t id = 1; id <= 25; id++)
+		give_birth(model, id);
+	ck_assert_uint_eq(totals_of(model).live, 15);
+	heap_model_death(model, 25, 0); /* applied, though not remembered */
+	ck_assert_uint_eq(totals_of(model).live, 14);
+	ck_assert_uint_eq(totals_of(model).unguarded_deaths, 1);
+	ck_assert_uint_eq(totals_of(model).forgotten_deaths, 16);
+	heap_model_end_round(model);
+	heap_model_death(model, 100, 0); /* and now there is room */
+	ck_assert_uint_eq(totals_of(model).forgotten_deaths, 16);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(a_flood_of_events_does_not_grow_the_memory_past_its_bound)
+{
+	struct heap_model *model =
+		new_model(&(struct heap_limits){.max_live = 5000, .max_deaths = 1000});
+	struct random random = {42};
+	size_t most = 0;
+	for (int i = 0; i < 400000; i++) {
+		uint64_t id = 1 + random_next(&random) % 1000000;
+		if (i % 3)
+			give_birth(model, id);
+		else
+			heap_model_death(model, id, 0);
+		if (i % 50000 == 0)
+			heap_model_end_round(model);
+		most = heap_model_bytes(model) > most ? heap_model_bytes(model) : most;
+	}
+	ck_assert_uint_le(most, 5000 * 75 + 1000 * 100 + 50 * 200 + 8192);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(a_live_sample_costs_what_the_header_says_and_death_gives_it_back)
+{
+	struct heap_model *model = new_model(&roomy);
+	size_t empty = heap_model_bytes(model);
+	for (uint64_t id = 1; id <= 200000; id++)
+		give_birth(model, id);
+	/* 200,000 of 262,144 slots: near the middle of what load factors allow */
+	ck_assert_uint_le(heap_model_bytes(model) - empty, 200000 * 70 + 16384);
+	for (uint64_t id = 1; id <= 200000; id++) {
+		heap_model_death(model, id, 0);
+		if (id % 1000 == 0)
+			heap_model_end_round(model);
+	}
+	for (int i = 0; i < 30; i++)
+		heap_model_end_round(model);
+	ck_assert_uint_le(heap_model_bytes(model) - empty, 65536);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(sums_fold_stacks_that_the_caller_does_not_know_into_the_first)
+{
+	struct heap_model *model = new_model(&roomy);
+	for (uint64_t id = 1; id <= 100; id++)
+		give_birth(model, id);
+	struct estimate_sum live[10], cumulative[10];
+	memset(live, 0xff, sizeof(live));
+	memset(cumulative, 0xff, sizeof(cumulative));
+	heap_model_sums(model, live, cumulative, 10);
+	ck_assert_uint_eq(live[0].samples, 82);
+	ck_assert_uint_eq(cumulative[0].samples, 82);
+	for (int i = 1; i < 10; i++)
+		ck_assert_uint_eq(live[i].samples, 2);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(limits_that_cannot_be_indexed_are_refused)
+{
+	struct heap_model *model = NULL;
+	struct heap_limits limits = {.max_live = UINT32_MAX, .max_deaths = 1};
+	ck_assert_int_eq(heap_model_new(&model, &limits), -EINVAL);
+	ck_assert_ptr_null(model);
+	ck_assert_ptr_null(heap_model_free(NULL));
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("heap_model");
+	TCase *t = tcase_create("heap_model");
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, a_birth_lives_until_its_death);
+	tcase_add_test(t, a_death_before_its_birth_counts_as_born_and_died);
+	tcase_add_test(t, a_death_is_forgotten_at_the_end_of_the_next_round);
+	tcase_add_test(t, a_birth_told_again_counts_once_whether_it_lives_or_died);
+	tcase_add_test(t, lifetimes_are_counted_by_powers_of_two_in_either_order);
+	tcase_add_test(t, any_event_order_gives_what_the_rules_say);
+	tcase_add_test(t, orders_shuffled_within_two_rounds_end_in_the_true_heap);
+	tcase_add_test(t, past_max_live_samples_fold_and_are_counted_with_their_bytes);
+	tcase_add_test(t, past_max_deaths_deaths_are_not_remembered_and_counted);
+	tcase_add_test(t, a_flood_of_events_does_not_grow_the_memory_past_its_bound);
+	tcase_add_test(t, a_live_sample_costs_what_the_header_says_and_death_gives_it_back);
+	tcase_add_test(t, sums_fold_stacks_that_the_caller_does_not_know_into_the_first);
+	tcase_add_test(t, limits_that_cannot_be_indexed_are_refused);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+TAP_MAIN(suite)
