@@ -3,7 +3,6 @@
  * was written are exactly the announced FINAL slots; the header's live count and digest say so too.
  */
 #include "announce.h"
-#include "fence.h"
 #include "ring_producer.h"
 #include "sampler.h"
 #include "spprof/wire/record.h"
@@ -61,16 +60,11 @@ void announce_birth(
 	if (!lease_ring(segment, bytes, birth->time_ns, WIRE_LOSS_BIRTH_RING_FULL,
 		    WIRE_LOSS_BIRTH_NO_RING, weight, &lease))
 		return;
-	digest_add(segment, birth->id);
 	ring_producer_write(segment, &lease, birth, birth->record.size);
-	/* relaxed: ordered by the fence below. */
-	atomic_fetch_or_explicit(&slot->meta, HEAP_MAP_ANNOUNCED, memory_order_relaxed);
-	fence_full(); /* [ANN-1] the mark before the re-read; pairs with the fence in announce_death
-		       */
-	if (!heap_map_holds(slot, birth->address, birth->id)) {
+	if (heap_map_mark_announced(slot, birth->id))
+		digest_add(segment, birth->id);
+	else
 		write_death(segment, &lease, birth->id, 0);
-		digest_remove(segment, birth->id);
-	}
 	ring_producer_release(segment, &lease);
 }
 
@@ -78,18 +72,16 @@ void announce_death(
 	struct segment *segment, struct heap_map *map, struct heap_map_slot *slot, uint64_t now_ns)
 {
 	struct ring_lease lease;
+	bool announced;
 
-	fence_full(); /* [ANN-1] BUSY before the look at the mark; pairs with the fence in
-			 announce_birth */
-	/* relaxed: ordered by the fence; the slot is ours. */
-	uint64_t meta = atomic_load_explicit(&slot->meta, memory_order_relaxed);
-	uint64_t id = atomic_load_explicit(&slot->id, memory_order_relaxed);
+	uint64_t id = heap_map_retire(slot, &announced);
+	/* relaxed: the slot is ours. */
 	uint64_t size = atomic_load_explicit(&slot->size_bytes, memory_order_relaxed);
 	uint64_t interval = atomic_load_explicit(&slot->interval_bytes, memory_order_relaxed);
 
 	heap_map_bury(map, slot);
 	segment_count(segment, &segment->header->counters.sampled_deaths, 1);
-	if (!(meta & HEAP_MAP_ANNOUNCED)) {
+	if (!announced) {
 		segment_count(segment, &segment->header->counters.unannounced_dead, 1);
 		return;
 	}

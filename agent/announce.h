@@ -2,10 +2,11 @@
  * Telling the daemon of births and deaths so that its copy of the live set equals the map, whatever
  * the rings' order (docs/concurrency.md; tests/model explores it). Any thread.
  *
- *   announce  slot FINAL → record → head → mark announced → full fence → re-read slot; gone: DEATH
- * at once retire    FINAL → BUSY → full fence → DEATH if marked → TOMB
+ *   announce  slot FINAL → record → head → CAS on the slot's id: leave the mark; failed: DEATH at
+ * once retire    FINAL → BUSY → exchange of the slot's id: DEATH if the mark was there → TOMB
  *
- * Either the announcer's re-read sees the slot gone, or retire sees the mark: [ANN-1], both fences.
+ * One word decides ([ANN-1] in heap_map.h), so of an announced block's death exactly one side
+ * tells, and BIRTH's head is always released before that DEATH's.
  */
 #pragma once
 #include <stdint.h>

@@ -1,8 +1,7 @@
 /*
- * Fences: the full one of the announce/retire protocol, and the pair with which a slot of the heap
- * map is read like a sequence lock. ThreadSanitizer does not model fences and would report races
- * that the fence forbids, so instrumented builds use a read-modify-write, which is at least as
- * strong on every target that we build for.
+ * The pair of fences with which a slot of the heap map is read like a sequence lock.
+ * ThreadSanitizer does not model fences, so instrumented builds use a read-modify-write, which is
+ * at least as strong.
  */
 #pragma once
 #include <stdatomic.h>
@@ -19,24 +18,13 @@
 extern _Atomic unsigned fence_word;
 #endif
 
-static inline void fence_full(void)
-{
-#ifdef FENCE_AS_RMW
-	/* [FENCE-1] seq_cst: stands for the fence below; pairs with every other fence_full. */
-	atomic_fetch_add_explicit(&fence_word, 1, memory_order_seq_cst);
-#else
-	/* [FENCE-1] seq_cst: a store before it is visible to whoever's load follows his own fence.
-	 */
-	atomic_thread_fence(memory_order_seq_cst);
-#endif
-}
-
 static inline void fence_acquire(void)
 {
 #ifdef FENCE_AS_RMW
-	fence_full();
+	/* [FENCE-1] acquire: stands for the fence below. */
+	atomic_fetch_add_explicit(&fence_word, 1, memory_order_acquire);
 #else
-	/* [FENCE-2] acquire: the loads before it come before those after it; pairs with
+	/* [FENCE-1] acquire: the loads before it come before those after it; pairs with
 	 * fence_release. */
 	atomic_thread_fence(memory_order_acquire);
 #endif
@@ -45,9 +33,10 @@ static inline void fence_acquire(void)
 static inline void fence_release(void)
 {
 #ifdef FENCE_AS_RMW
-	fence_full();
+	/* [FENCE-1] release: stands for the fence below. */
+	atomic_fetch_add_explicit(&fence_word, 1, memory_order_release);
 #else
-	/* [FENCE-2] release: the stores before it are seen before those after it; pairs with
+	/* [FENCE-1] release: the stores before it are seen before those after it; pairs with
 	 * fence_acquire. */
 	atomic_thread_fence(memory_order_release);
 #endif

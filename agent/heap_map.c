@@ -105,12 +105,12 @@ static struct heap_map_slot *claim(struct heap_map *map, uintptr_t address)
 
 static void fill(struct heap_map_slot *slot, const struct heap_map_entry *entry)
 {
-	uint64_t meta = (uint64_t)entry->stack_ref << 32 | (uint64_t)(entry->tid & 0xffffff) << 8;
+	uint64_t meta = (uint64_t)entry->stack_ref << 32 | entry->tid;
 
 	/* BUSY is seen before any new field, so that read_slot's second look tells. */
 	fence_release();
 	/* relaxed: published by the release of FINAL that follows. */
-	atomic_store_explicit(&slot->id, entry->id, memory_order_relaxed);
+	atomic_store_explicit(&slot->id_mark, entry->id << 1, memory_order_relaxed);
 	atomic_store_explicit(&slot->size_bytes, entry->size_bytes, memory_order_relaxed);
 	atomic_store_explicit(&slot->interval_bytes, entry->interval_bytes, memory_order_relaxed);
 	atomic_store_explicit(&slot->birth_ns, entry->birth_ns, memory_order_relaxed);
@@ -196,13 +196,32 @@ void heap_map_bury(struct heap_map *map, struct heap_map_slot *slot)
 	atomic_store_explicit(&slot->key, KEY_TOMB, memory_order_release);
 }
 
+bool heap_map_mark_announced(struct heap_map_slot *slot, uint64_t id)
+{
+	uint64_t unmarked = id << 1;
+
+	/* [ANN-1] release: the BIRTH's head comes before the mark, hence before a DEATH written
+	 * because of it; pairs with acquire in heap_map_retire. */
+	return atomic_compare_exchange_strong_explicit(
+		&slot->id_mark, &unmarked, id << 1 | 1, memory_order_release, memory_order_relaxed);
+}
+
+uint64_t heap_map_retire(struct heap_map_slot *slot, bool *announced)
+{
+	/* [ANN-1] acquire: pairs with release in heap_map_mark_announced. */
+	uint64_t id_mark = atomic_exchange_explicit(&slot->id_mark, 0, memory_order_acquire);
+
+	*announced = id_mark & 1;
+	return id_mark >> 1;
+}
+
 bool heap_map_holds(const struct heap_map_slot *slot, uintptr_t address, uint64_t id)
 {
-	/* relaxed: the caller's full fence ([ANN-1]) orders this after what he published. A slot
-	 * that was reused for the same address has another id. */
+	/* relaxed: for readers who come after an acquire fence. A slot that was reused for the same
+	 * address has another id. */
 	return atomic_load_explicit(&slot->key, memory_order_relaxed) ==
 		       key_of(address, TAG_FINAL) &&
-	       atomic_load_explicit(&slot->id, memory_order_relaxed) == id;
+	       atomic_load_explicit(&slot->id_mark, memory_order_relaxed) >> 1 == id;
 }
 
 bool heap_map_crowded(const struct heap_map *map)
@@ -225,12 +244,12 @@ static bool read_slot(const struct heap_map_slot *slot, struct heap_map_entry *o
 	uint64_t meta = atomic_load_explicit(&slot->meta, memory_order_relaxed);
 	*out = (struct heap_map_entry){
 		.address = key >> 3,
-		.id = atomic_load_explicit(&slot->id, memory_order_relaxed),
+		.id = atomic_load_explicit(&slot->id_mark, memory_order_relaxed) >> 1,
 		.size_bytes = atomic_load_explicit(&slot->size_bytes, memory_order_relaxed),
 		.interval_bytes = atomic_load_explicit(&slot->interval_bytes, memory_order_relaxed),
 		.birth_ns = atomic_load_explicit(&slot->birth_ns, memory_order_relaxed),
 		.stack_ref = (uint32_t)(meta >> 32),
-		.tid = (uint32_t)(meta >> 8) & 0xffffff,
+		.tid = (uint32_t)meta,
 	};
 	fence_acquire();
 	return heap_map_holds(slot, out->address, out->id);

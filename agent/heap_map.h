@@ -26,16 +26,16 @@
 
 struct heap_map_slot {
 	_Atomic uint64_t key;
-	_Atomic uint64_t id; /* drawn while the slot is BUSY; never reused */
+	_Atomic uint64_t id_mark; /* id << 1 | announced; 0 once retired. The id is drawn while the
+				     slot is BUSY and never reused, so a CAS on it cannot mistake
+				     the slot's next tenant. */
 	_Atomic uint64_t size_bytes;
 	_Atomic uint64_t interval_bytes;
 	_Atomic uint64_t birth_ns;
-	_Atomic uint64_t meta; /* stack reference 32 | thread id 24 | flags 8 */
+	_Atomic uint64_t meta; /* stack reference 32 | thread id 32 */
 };
 
 _Static_assert(sizeof(struct heap_map_slot) == 48, "at most 64 bytes per live sample at 75 % load");
-
-#define HEAP_MAP_ANNOUNCED UINT64_C(1)
 
 struct heap_map_level {
 	struct heap_map_slot *slots;
@@ -82,6 +82,13 @@ void heap_map_resume(struct heap_map *map, struct heap_map_slot *slot);
 void heap_map_take_suspended(struct heap_map *map, struct heap_map_slot *slot);
 /* BUSY → TOMB: the slot may be used again. */
 void heap_map_bury(struct heap_map *map, struct heap_map_slot *slot);
+
+/* The announcer has told the daemon of `id`: leaves the mark that obliges retire to tell of its
+ * death. False: the block has been retired meanwhile, and the announcer must tell. Exactly one of
+ * the two does. */
+bool heap_map_mark_announced(struct heap_map_slot *slot, uint64_t id);
+/* On a slot that is ours (BUSY): its id, and whether its death must be told. */
+uint64_t heap_map_retire(struct heap_map_slot *slot, bool *announced);
 
 /* Whether the slot still is FINAL(address) with this id. */
 bool heap_map_holds(const struct heap_map_slot *slot, uintptr_t address, uint64_t id);

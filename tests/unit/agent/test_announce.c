@@ -147,7 +147,7 @@ START_TEST(a_birth_is_told_with_its_frames_and_marks_the_slot)
 	ck_assert_uint_eq(got.birth.frame_count, 40);
 	ck_assert_uint_eq(got.birth.frames[39], 0x1000 + 39);
 	ck_assert_uint_eq(next_record(0, &got), 0);
-	ck_assert(atomic_load(&slot->meta) & HEAP_MAP_ANNOUNCED);
+	ck_assert_uint_eq(atomic_load(&slot->id_mark), id << 1 | 1);
 	ck_assert_uint_eq(atomic_load(&segment.header->dirty), 1);
 	ck_assert_uint_eq(atomic_load(&segment.header->live_count), 1);
 	ck_assert_uint_eq(atomic_load(&segment.header->digest), wire_digest(id));
@@ -169,6 +169,35 @@ START_TEST(a_death_names_the_id_and_takes_the_digest_back)
 	ck_assert_uint_eq(atomic_load(&segment.header->live_count), 0);
 	ck_assert_uint_eq(atomic_load(&segment.header->digest), 0);
 	ck_assert_ptr_null(heap_map_take(&map, 0x4000));
+}
+END_TEST
+
+START_TEST(a_block_retired_while_it_was_announced_is_told_dead_by_one_side)
+{
+	struct heap_map_entry entry = {.address = 0x4000, .size_bytes = 1, .interval_bytes = 1};
+	struct wire_birth birth = {.record = {sizeof birth, WIRE_BIRTH, 0},
+		.address = 0x4000,
+		.size_bytes = 1,
+		.interval_bytes = 1};
+	uint8_t got[WIRE_RECORD_MAX];
+	struct heap_map_slot *slot = heap_map_insert(&map, &entry);
+
+	birth.id = entry.id;
+	dies(0x4000); /* before the announcement: nothing to take back */
+	ck_assert_uint_eq(next_record(0, got), 0);
+	ck_assert_ptr_eq(
+		born(0x4000, 0, NULL), slot); /* the slot has a new tenant of the same address */
+	ck_assert_uint_eq(next_record(0, got), WIRE_BIRTH);
+	announce_birth(&segment, slot, &birth); /* the delayed announcer */
+	ck_assert_uint_eq(next_record(0, got), WIRE_BIRTH);
+	ck_assert_uint_eq(next_record(0, got), WIRE_DEATH);
+	ck_assert_uint_eq(((struct wire_death *)got)->id, entry.id);
+	ck_assert_uint_eq(atomic_load(&segment.header->live_count), 1);
+	dies(0x4000);
+	ck_assert_uint_eq(next_record(0, got), WIRE_DEATH);
+	ck_assert_uint_eq(((struct wire_death *)got)->id, entry.id + 1);
+	ck_assert_uint_eq(atomic_load(&segment.header->live_count), 0);
+	ck_assert_uint_eq(atomic_load(&segment.header->digest), 0);
 }
 END_TEST
 
@@ -311,6 +340,7 @@ static Suite *make_suite(void)
 	tcase_add_test(one, a_descriptor_that_was_closed_and_reused_is_not_ours);
 	tcase_add_test(one, a_birth_is_told_with_its_frames_and_marks_the_slot);
 	tcase_add_test(one, a_death_names_the_id_and_takes_the_digest_back);
+	tcase_add_test(one, a_block_retired_while_it_was_announced_is_told_dead_by_one_side);
 	tcase_add_test(one, records_wrap_around_the_end_of_a_ring);
 	tcase_add_test(one, a_full_ring_hands_over_to_the_next_and_full_rings_are_counted);
 	tcase_add_test(one, an_unannounced_block_dies_without_a_record);
