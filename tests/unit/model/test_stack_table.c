@@ -35,8 +35,7 @@ static void assert_same(struct stack_view a, struct stack_view b)
 	ck_assert_uint_eq(a.frame_count, b.frame_count);
 	ck_assert_uint_eq(a.stop, b.stop);
 	ck_assert_uint_eq(a.guessed, b.guessed);
-	for (uint32_t i = 0; i < a.frame_count; i++)
-		ck_assert_mem_eq(&a.frames[i], &b.frames[i], sizeof(a.frames[i]));
+	ck_assert_mem_eq(a.frames, b.frames, a.frame_count * sizeof(a.frames[0]));
 }
 
 START_TEST(a_new_table_knows_other_only)
