@@ -1,0 +1,11 @@
+/*
+ * Gives away what the process has and doesn't need: capabilities, identity (if root), the right to
+ * gain privileges, to be traced, to grow, to write, to fork, to open anything. Called once at
+ * start, before any file is read; only the descriptors already there and those received later
+ * remain.
+ */
+#pragma once
+
+/* Never fails as a whole: what this kernel or container does not allow is reported by a log line
+ * and left out, since a symbolizer without one of its locks is still kept apart from the daemon. */
+void sandbox_enter(void);
