@@ -1,1 +1,2 @@
-# Sources of docs.
+# Pages and manual pages.
+EXTRA_DIST += docs/architecture.md docs/wire-format.md
