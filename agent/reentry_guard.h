@@ -1,22 +1,30 @@
 /*
  * Keeps a hook that is at work from sampling the allocations of a signal handler that interrupted
  * it. It remembers the stack address of the hook: a later hook found at or above that address
- * proves that the earlier one was left by siglongjmp or cancellation, and the guard is void. (On an
- * alternate stack that lies higher it is void by mistake, which is harmless: every lease and slot
- * is claimed afresh.) The guard stops sampling only; freed addresses are removed from the map
- * whatever it says.
+ * proves that the earlier one was left by siglongjmp or cancellation, and the guard is void. A hook
+ * that was left and is only ever followed by deeper ones would keep the thread from sampling, so
+ * after some refusals the guard is void as well. Where it is void by mistake (an alternate stack
+ * that lies higher, a handler that allocates a lot) nothing is hurt: every lease and slot is
+ * claimed afresh. The guard stops sampling only; freed addresses are removed from the map whatever
+ * it says.
  */
 #pragma once
 #include <stdbool.h>
 #include "thread_state.h"
 
+#define REENTRY_GUARD_PATIENCE 64
+
 static inline bool reentry_guard_enter(struct thread_state *state)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 
-	if (state->guard_sp != 0 && here < state->guard_sp)
+	if (state->guard_sp != 0 && here < state->guard_sp &&
+		state->refused < REENTRY_GUARD_PATIENCE) {
+		state->refused++;
 		return false;
+	}
 	state->guard_sp = here;
+	state->refused = 0;
 	return true;
 }
 

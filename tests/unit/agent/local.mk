@@ -7,6 +7,7 @@ unit_tests += \
 	tests/unit/agent/test_heap_map \
 	tests/unit/agent/test_bloom_filter \
 	tests/unit/agent/test_settings \
+	tests/unit/agent/test_reentry_guard \
 	tests/unit/agent/test_announce
 
 tests_unit_agent_test_sampler_SOURCES = tests/unit/agent/test_sampler.c
@@ -24,3 +25,6 @@ tests_unit_agent_test_settings_LDADD = $(agent_test_ldadd)
 tests_unit_agent_test_announce_SOURCES = tests/unit/agent/test_announce.c
 tests_unit_agent_test_announce_CPPFLAGS = $(agent_test_cppflags)
 tests_unit_agent_test_announce_LDADD = $(agent_test_ldadd)
+tests_unit_agent_test_reentry_guard_SOURCES = tests/unit/agent/test_reentry_guard.c
+tests_unit_agent_test_reentry_guard_CPPFLAGS = $(agent_test_cppflags)
+tests_unit_agent_test_reentry_guard_LDADD = $(agent_test_ldadd)
