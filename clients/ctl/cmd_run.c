@@ -161,7 +161,23 @@ static int run_program(struct run *run)
 	return run->child.exit_code ? run->child.exit_code : code;
 }
 
-static int run_under_daemon(const struct ctl *ctl, const struct arguments *arguments)
+static int run_under_daemon(struct run *run)
+{
+	int result = signals_init(&run->signals);
+	if (result < 0) {
+		message_print("cannot watch signals: %s", strerror(-result));
+		return CTL_FAILED;
+	}
+	int code = ensure_daemon(run);
+	if (code == CTL_OK)
+		code = run_program(run);
+	private_daemon_stop(&run->daemon);
+	signals_deinit(&run->signals);
+	free(run->dir);
+	return code;
+}
+
+static int run_into_output(const struct ctl *ctl, const struct arguments *arguments)
 {
 	struct run run = {.ctl = ctl, .arguments = arguments};
 	int result = output_init(&run.output, arguments->file);
@@ -170,18 +186,8 @@ static int run_under_daemon(const struct ctl *ctl, const struct arguments *argum
 			strerror(-result));
 		return CTL_FAILED;
 	}
-	result = signals_init(&run.signals);
-	int code = CTL_FAILED;
-	if (result < 0)
-		message_print("cannot watch signals: %s", strerror(-result));
-	else
-		code = ensure_daemon(&run);
-	if (code == CTL_OK)
-		code = run_program(&run);
-	private_daemon_stop(&run.daemon);
+	int code = run_under_daemon(&run);
 	output_deinit(&run.output);
-	free(run.dir);
-	signals_deinit(&run.signals);
 	return code;
 }
 
@@ -231,7 +237,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	int count;
 	arguments.program = cli_arguments(&cli, &count);
 	int code = check(&arguments);
-	return code != CTL_OK ? code : run_under_daemon(ctl, &arguments);
+	return code != CTL_OK ? code : run_into_output(ctl, &arguments);
 }
 
 const struct cli_command cmd_run = {

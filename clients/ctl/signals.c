@@ -16,16 +16,21 @@ int signals_init(struct signals *signals)
 	signals->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals->fd < 0)
 		return -errno;
-	/* An inherited SIG_IGN would reap our children unseen. */
-	signal(SIGCHLD, SIG_DFL);
+	/* An inherited SIG_IGN would reap our children unseen; a reader who left our stderr must
+	 * not end us. */
+	signals->child_action = signal(SIGCHLD, SIG_DFL);
+	signals->pipe_action = signal(SIGPIPE, SIG_IGN);
 	return sigprocmask(SIG_BLOCK, &set, &signals->original) < 0 ? -errno : 0;
 }
 
 void signals_deinit(struct signals *signals)
 {
-	if (signals->fd >= 0)
-		close(signals->fd);
-	sigprocmask(SIG_SETMASK, &signals->original, NULL);
+	/* What is still pending would end us now, in place of the exit code that everybody waits
+	 * for. */
+	for (struct signals_event event; signals_next(signals, &event);)
+		;
+	close(signals->fd);
+	signals_restore(signals);
 }
 
 bool signals_next(struct signals *signals, struct signals_event *event)
@@ -40,5 +45,7 @@ bool signals_next(struct signals *signals, struct signals_event *event)
 
 void signals_restore(const struct signals *signals)
 {
+	signal(SIGCHLD, signals->child_action);
+	signal(SIGPIPE, signals->pipe_action);
 	sigprocmask(SIG_SETMASK, &signals->original, NULL);
 }

@@ -7,8 +7,10 @@
 #include <stdbool.h>
 
 struct signals {
-	int fd;		   /* owns; readable when one is there */
-	sigset_t original; /* the mask to give to programs */
+	int fd; /* owns; readable when one is there */
+	/* As they were, for programs that we become. */
+	sigset_t original;
+	sighandler_t child_action, pipe_action;
 };
 
 struct signals_event {
@@ -20,5 +22,5 @@ int signals_init(struct signals *signals); /* 0 or negative errno */
 void signals_deinit(struct signals *signals);
 /* The next one, without waiting: false if there is none. */
 bool signals_next(struct signals *signals, struct signals_event *event);
-/* In a child that is to become another program: as if nothing had been blocked. */
+/* In a child that is to become another program: as if nothing had been changed. */
 void signals_restore(const struct signals *signals);

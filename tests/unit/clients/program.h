@@ -1,0 +1,22 @@
+/* Runs a program of the build tree to its end and keeps what it wrote. */
+#pragma once
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct program {
+	pid_t pid;
+	int out_fd, err_fd;
+	bool terminal; /* its standard output is one, 60 columns wide, and controls it; out_fd is
+			  the other end */
+	int exit_code; /* after program_wait(): 128 + signal where one ended it */
+	char *out, *err;
+};
+
+/*
+ * argv[0] is found in the build tree; the environment is the caller's. Zero *program, or set before
+ * whether it gets a terminal, and an err_fd > 0 of the caller's (which is closed).
+ */
+void program_start(struct program *program, const char *const argv[]);
+void program_wait(struct program *program);
+/* Both; the words are a NULL-terminated list. */
+struct program program_run(const char *first, ...) __attribute__((sentinel));
