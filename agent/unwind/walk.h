@@ -1,7 +1,9 @@
 /*
  * The walk: return addresses of the running stack by lazily evaluated CFI. Called from the agent's
- * sampled path on the host's own stack; takes no lock, allocates nothing, makes no system call (but see
- * stack_bounds), is async-signal-safe, keeps errno. Reads only addresses in [regs.sp, top).
+ * sampled path on the host's own stack; takes no lock, allocates nothing, makes no system call (but
+ * see stack_bounds), is async-signal-safe, keeps errno. Reads no word of a stack that stack_bounds
+ * has not admitted; takes less than 1 KiB of stack itself. Architectures that the unwinder does not
+ * know get regs.pc alone.
  */
 #pragma once
 #include <stdint.h>
@@ -14,19 +16,24 @@ struct walk_regs {
 
 struct walk_result {
 	uint32_t frame_count; /* including regs.pc, which is frames[0] */
-	uint8_t stop;         /* enum wire_stop */
+	uint8_t stop;	      /* enum wire_stop */
 	uint8_t guessed;
 };
 
-/* Once, at load, from the thread that runs main(). Never fails: without it the walk ends at once. */
+/* Once, at load, from the thread that runs main(). Never fails: without it the walk ends at once.
+ * May allocate, and leave an error for dlerror() to report. */
 void walk_init(void);
 
-/* Stores at most `max` (>= 1) addresses, innermost first. */
-void walk_stack(const struct walk_regs *regs, uint64_t *frames, uint32_t max, struct walk_result *result);
+/*
+ * Stores at most `max` (>= 1) addresses, innermost first. The address of a frame that a signal
+ * interrupted is that of the interrupted instruction; all others are return addresses.
+ */
+void walk_stack(
+	const struct walk_regs *regs, uint64_t *frames, uint32_t max, struct walk_result *result);
 
-/* After (and before) a dlclose: forgets every cached rule. Any thread. Returns nothing, never blocks. */
+/* Before and after a dlclose: forgets every cached rule. Any thread, never blocks. */
 void walk_flush(void);
 
-/* How many dlcloses were seen, and how many call sites were resolved from CFI so far. */
+/* How often walk_flush() was called, and how many call sites were resolved from CFI so far. */
 uint32_t walk_epoch(void);
 uint64_t walk_misses(void);

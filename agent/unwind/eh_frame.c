@@ -1,0 +1,165 @@
+/*
+ * Formats: Linux Standard Base Core 5.0, section 10.6. Every entry is bounded by its own length
+ * first, and that by the object, so nothing here needs to know how the parts inside an entry add
+ * up.
+ */
+#include "unwind/eh_frame.h"
+#include "unwind/arch.h"
+
+enum {
+	TABLE_ENTRY_BYTES = 8,	   /* start of the code and its FDE, relative to the header */
+	MAX_ENTRY_BYTES = 1 << 24, /* bounds the work; the largest seen are a few hundred KiB */
+	HEADER_VERSION = 1,
+};
+
+/* From `at` to the object's end; broken if `at` lies outside. */
+static struct cursor cursor_at(const struct cfi_object *object, uintptr_t at)
+{
+	struct cursor c = {(const uint8_t *)at, (const uint8_t *)object->end, false};
+	if (at < object->start || at > object->end) {
+		c.at = c.end;
+		c.broken = true;
+	}
+	return c;
+}
+
+/* The body of the CIE or FDE at `at`, behind its length. */
+static struct cursor body_at(const struct cfi_object *object, uintptr_t at)
+{
+	struct cursor c = cursor_at(object, at);
+	uint32_t length = cursor_read_u32(&c);
+	if (!length || length > MAX_ENTRY_BYTES || length > (uint64_t)(c.end - c.at)) {
+		c.broken = true;
+		c.end = c.at;
+	} else {
+		c.end = c.at + length;
+	}
+	return c;
+}
+
+/* Bisects the header's table: the last entry that does not begin behind pc; 0: there is none. */
+static uintptr_t find_fde(const struct cfi_object *object, uintptr_t pc)
+{
+	uintptr_t header = object->frame_header;
+	struct cursor c = cursor_at(object, header);
+	uint8_t version = cursor_read_u8(&c), frame_encoding = cursor_read_u8(&c);
+	uint8_t count_encoding = cursor_read_u8(&c), table_encoding = cursor_read_u8(&c);
+	/* All linkers write this one form; without a table there is no search in bounded time. */
+	if (version != HEADER_VERSION ||
+		frame_encoding != (CURSOR_ENC_PC_RELATIVE | CURSOR_ENC_S32) ||
+		count_encoding != CURSOR_ENC_U32 ||
+		table_encoding != (CURSOR_ENC_HEADER_RELATIVE | CURSOR_ENC_S32))
+		return 0;
+	cursor_read_u32(&c); /* where .eh_frame begins: the table points into it directly */
+	uint32_t count = cursor_read_u32(&c);
+	const uint8_t *table = cursor_take(&c, (uint64_t)count * TABLE_ENTRY_BYTES);
+	int64_t wanted = (int64_t)(pc - header);
+	if (!table || !count)
+		return 0;
+
+	int32_t start;
+	uint64_t low = 0, high = count; /* the entry lies in [low, high), if it exists */
+	while (high - low > 1) {
+		uint64_t middle = low + (high - low) / 2;
+		__builtin_memcpy(&start, table + middle * TABLE_ENTRY_BYTES, sizeof(start));
+		if (start <= wanted)
+			low = middle;
+		else
+			high = middle;
+	}
+	int32_t entry[2];
+	__builtin_memcpy(entry, table + low * TABLE_ENTRY_BYTES, sizeof(entry));
+	return entry[0] <= wanted ? header + (uintptr_t)(intptr_t)entry[1] : 0;
+}
+
+/* One letter of the augmentation; false: unknown, so neither its data nor a later letter's can be
+ * found. */
+static bool parse_letter(struct eh_frame_entry *entry, struct cursor *data, uint8_t letter)
+{
+	switch (letter) {
+	case 'R':
+		entry->pointer_encoding = cursor_read_u8(data);
+		return true;
+	case 'P': /* the personality routine: only its size matters here */
+		cursor_read_format(data, cursor_read_u8(data) & CURSOR_ENC_FORMAT_BITS);
+		return true;
+	case 'L':
+		cursor_read_u8(data);
+		return true;
+	case 'S':
+		entry->is_signal_frame = true;
+		return true;
+	}
+	return false;
+}
+
+static bool parse_augmentation(
+	struct eh_frame_entry *entry, struct cursor *letters, struct cursor *c)
+{
+	if (letters->at == letters->end)
+		return true;
+	if (cursor_read_u8(letters) != 'z')
+		return false;
+	entry->sized_augmentation = true;
+	struct cursor data = cursor_read_block(c);
+	while (letters->at < letters->end && parse_letter(entry, &data, cursor_read_u8(letters)))
+		;
+	return !data.broken;
+}
+
+static bool parse_cie(const struct cfi_object *object, uintptr_t at, struct eh_frame_entry *entry)
+{
+	struct cursor c = body_at(object, at);
+	if (cursor_read_u32(&c) != 0) /* an FDE has its distance to the CIE here */
+		return false;
+	uint8_t version = cursor_read_u8(&c);
+	if (c.broken || (version != 1 && version != 3))
+		return false;
+
+	struct cursor letters = c;
+	while (cursor_read_u8(&c))
+		;
+	if (c.broken)
+		return false;
+	letters.end = c.at - 1;
+
+	entry->pointer_encoding = CURSOR_ENC_ABSOLUTE;
+	entry->sized_augmentation = false;
+	entry->is_signal_frame = false;
+	entry->code_align = cursor_read_uleb(&c);
+	entry->data_align = cursor_read_sleb(&c);
+	uint64_t ra_register = version == 1 ? cursor_read_u8(&c) : cursor_read_uleb(&c);
+	if (ra_register != ARCH_DWARF_RA || !parse_augmentation(entry, &letters, &c))
+		return false;
+	entry->common_program = c;
+	return !c.broken;
+}
+
+static enum cfi_verdict parse_fde(
+	const struct cfi_object *object, uintptr_t at, uintptr_t pc, struct eh_frame_entry *entry)
+{
+	struct cursor c = body_at(object, at);
+	uintptr_t here = (uintptr_t)c.at;
+	uint32_t cie_distance = cursor_read_u32(&c);
+	if (c.broken || !cie_distance || cie_distance > here - object->start ||
+		!parse_cie(object, here - cie_distance, entry))
+		return CFI_UNSUPPORTED;
+
+	entry->code_start = cursor_read_pointer(&c, entry->pointer_encoding);
+	uintptr_t size = cursor_read_format(&c, entry->pointer_encoding & CURSOR_ENC_FORMAT_BITS);
+	if (c.broken)
+		return CFI_UNSUPPORTED;
+	if (pc < entry->code_start || pc - entry->code_start >= size)
+		return CFI_NO_INFO;
+	if (entry->sized_augmentation)
+		cursor_read_block(&c);
+	entry->own_program = c;
+	return c.broken ? CFI_UNSUPPORTED : CFI_STEP;
+}
+
+enum cfi_verdict eh_frame_find(
+	const struct cfi_object *object, uintptr_t pc, struct eh_frame_entry *entry)
+{
+	uintptr_t at = object->frame_header ? find_fde(object, pc) : 0;
+	return at ? parse_fde(object, at, pc, entry) : CFI_NO_INFO;
+}

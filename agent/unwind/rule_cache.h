@@ -1,0 +1,102 @@
+/*
+ * Rules of call sites that were walked before: one process-wide table of 8-byte words, each a pc
+ * and its rule, so that a word is always whole and a reader needs no lock. Rules that are too odd
+ * for 17 bits are kept in a side table whose words are written once and never change.
+ *
+ * Called by walk alone; any thread, also in a signal handler. No allocation, no system call, never
+ * blocks; a thread that dies anywhere in here leaves nothing half done. Inherited warm by a forked
+ * child.
+ *
+ *   field      writer            reader       order
+ *   words[i]   any walk; flush   any walk     relaxed: pc and rule are one word and publish nothing
+ * else side[i]    any walk, once    any walk     relaxed: as words[i]; a reader whose rule names a
+ * word that it cannot see yet finds 0 and ends there as unsupported epoch      flush any walk
+ * [EPOCH-1] release/acquire: the loader's tables after a dlclose before the epoch under which rules
+ * from them are kept
+ *
+ * Unloading. A rule found before a dlclose must not serve the library loaded at the same place
+ * after it, and a walk may be storing such a rule while flush() runs, or be stopped between finding
+ * and storing it for any time. So words are not merely erased: a stored pc is mixed with a salt of
+ * the epoch under which its walk began, and read back with the reader's. A stale word stored late
+ * has an old salt, and no later walk matches it (nor any other pc, but for a coincidence in 47
+ * bits). Whoever reads a new epoch sees the loader without the library ([EPOCH-1]), so under a new
+ * salt only new rules are stored. What remains: while one thread is between unmapping inside
+ * dlclose() and the flush after it, another may load a library at that very place and walk it with
+ * rules that the old library's destructors left: frames of that sample may be wrong; no read is out
+ * of bounds, for no rule can cause that.
+ */
+#pragma once
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "unwind/arch.h"
+#include "unwind/cfi.h"
+
+/*
+ * A rule's 17 bits. Plain rules, nearly all: CFA = base + offset, offset a multiple of 8; the
+ * caller's frame pointer unchanged (slot 0) or saved at CFA - 8 * (slot + 1). [3:0] slot, 15: not
+ * plain   [4] base is the frame pointer   [16:5] offset / 8 Others: [4] 0: [16:5] is an enum
+ * cfi_verdict; 1: [16:5] is an index into the side table. 0 would be a frame of no size, so it says
+ * that the rule is not known.
+ */
+enum {
+	RULE_CACHE_BITS = 17,
+	RULE_CACHE_MISSING = 0,
+	RULE_CACHE_SLOT_MASK = 15,
+	RULE_CACHE_NOT_PLAIN = 15,
+	RULE_CACHE_FLAG = 1 << 4, /* base is the frame pointer; or: in the side table */
+	RULE_CACHE_VALUE_SHIFT = 5,
+	RULE_CACHE_VALUE_MAX = (1 << 12) - 1,
+	RULE_CACHE_WORDS_LOG2 = 14,
+};
+
+extern _Atomic uint64_t rule_cache_words[1 << RULE_CACHE_WORDS_LOG2];
+
+/* What a walk passes to find and store: fixed at its beginning. */
+uint64_t rule_cache_salt(void);
+
+static inline uint32_t rule_cache_index(uint64_t key)
+{
+	return (uint32_t)(key * 0x9e3779b97f4a7c15u >> (64 - RULE_CACHE_WORDS_LOG2));
+}
+
+/* The rule at `pc`, or RULE_CACHE_MISSING. */
+static inline uint32_t rule_cache_find(uint64_t salt, uintptr_t pc)
+{
+	uint64_t key = pc ^ salt;
+	/* Relaxed: see the table above. */
+	uint64_t word = atomic_load_explicit(
+		&rule_cache_words[rule_cache_index(key)], memory_order_relaxed);
+	return word >> RULE_CACHE_BITS == key ? word & ((1 << RULE_CACHE_BITS) - 1)
+					      : RULE_CACHE_MISSING;
+}
+
+/* Of a plain rule: CFA - base, and CFA - where the frame pointer is saved (or, unsaved, the return
+ * address). */
+static inline uintptr_t rule_cache_offset(uint32_t rule)
+{
+	return rule >> RULE_CACHE_VALUE_SHIFT << 3;
+}
+
+static inline uintptr_t rule_cache_slot_distance(uint32_t rule)
+{
+	return ((rule & RULE_CACHE_SLOT_MASK) + 1) << 3;
+}
+
+/* `pc` has at most ARCH_ADDRESS_BITS. */
+void rule_cache_store(uint64_t salt, uintptr_t pc, uint32_t rule);
+
+/* The rule that stands for a verdict; `step` is read if that is CFI_STEP. Never RULE_CACHE_MISSING.
+ */
+uint32_t rule_cache_pack(enum cfi_verdict verdict, const struct cfi_step *step);
+
+static inline uint32_t rule_cache_of(enum cfi_verdict verdict)
+{
+	return RULE_CACHE_NOT_PLAIN | (uint32_t)verdict << RULE_CACHE_VALUE_SHIFT;
+}
+
+/* A rule that is not plain: what it says; fills in *step if that is CFI_STEP. */
+enum cfi_verdict rule_cache_unpack(uint32_t rule, struct cfi_step *step);
+
+void rule_cache_flush(void);
+uint32_t rule_cache_epoch(void);

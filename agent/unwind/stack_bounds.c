@@ -1,0 +1,147 @@
+/*
+ * The word in TLS is the address down to which the thread's own stack is known to be readable
+ * without a gap up to its top, a multiple of the page size; its lowest bit says that the page below
+ * was refused. 0: not asked yet. A signal handler may move it while this thread is moving it: both
+ * values are true, and the last one written stays, so at worst a page is asked for twice.
+ */
+#define _GNU_SOURCE
+#include "unwind/stack_bounds.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include "platform/linux/raw_syscall.h"
+#include "unwind/arch.h"
+
+#define PAGE	  ARCH_PAGE_BYTES
+#define PAGE_MASK (~(PAGE - 1))
+#define BOTTOM	  ((uintptr_t)1)
+
+/*
+ * Farther below the top a stack pointer is taken for foreign without asking for what lies between.
+ * Asking for a page below the main thread's stack lets the kernel extend it, as any access would;
+ * mappings that coroutines run on begin 128 MiB below its top, so with this bound that does not
+ * happen.
+ */
+#define OWN_MAX_BYTES ((uintptr_t)64 << 20)
+
+extern void *__libc_stack_end __attribute__((weak));
+
+static _Atomic uintptr_t main_thread; /* pthread_self() there */
+static _Atomic uintptr_t main_top;
+static _Atomic uint64_t probes;
+
+static __thread _Atomic uintptr_t known_low __attribute__((tls_model("initial-exec")));
+
+void stack_bounds_init(void)
+{
+	/* Relaxed: only the main thread acts on them, and it is the one that runs this. */
+	if (&__libc_stack_end)
+		atomic_store_explicit(&main_top, (uintptr_t)__libc_stack_end, memory_order_relaxed);
+	atomic_store_explicit(&main_thread, (uintptr_t)pthread_self(), memory_order_relaxed);
+}
+
+uint64_t stack_bounds_probes(void)
+{
+	return atomic_load_explicit(&probes, memory_order_relaxed); /* relaxed: a statistic */
+}
+
+/* The main thread's control block is not on its stack. Not told apart by tid: a child forked by
+ * another thread goes on with that thread's stack. */
+static uintptr_t own_top(void)
+{
+	uintptr_t self = (uintptr_t)pthread_self();
+	/* Relaxed: see stack_bounds_init(). */
+	if (self != atomic_load_explicit(&main_thread, memory_order_relaxed))
+		return self;
+	return atomic_load_explicit(&main_top, memory_order_relaxed);
+}
+
+/*
+ * Whether the page at `page` can be read. The kernel copies the 8 bytes of the new signal mask in
+ * and then refuses the impossible `how`, so this changes nothing, does not block, and reads nothing
+ * itself.
+ */
+static bool is_readable(uintptr_t page)
+{
+	enum { IMPOSSIBLE_HOW = -1, MASK_BYTES = 8, REFUSED_HOW = -22 /* EINVAL */ };
+	atomic_fetch_add_explicit(&probes, 1, memory_order_relaxed); /* relaxed: a statistic */
+	return raw_syscall4(SYS_rt_sigprocmask, IMPOSSIBLE_HOW, page, 0, MASK_BYTES) == REFUSED_HOW;
+}
+
+static bool probe(uint16_t *left, uintptr_t page)
+{
+	if (!*left)
+		return false;
+	--*left;
+	return is_readable(page);
+}
+
+/* Whether `low` is on the thread's own stack; asks downward for what is not known, as far as it
+ * may. */
+static bool reach_down(struct stack_bounds *bounds, uintptr_t low, uintptr_t top)
+{
+	/* Relaxed, here and below: the thread's own, atomic because of its signal handlers. */
+	uintptr_t known = atomic_load_explicit(&known_low, memory_order_relaxed);
+	uintptr_t reached = known ? known & PAGE_MASK : top & PAGE_MASK;
+	bool at_bottom = known & BOTTOM;
+	if (low >= reached || at_bottom)
+		return low >= reached;
+	while (low < reached && !at_bottom && bounds->probes_down) {
+		at_bottom = !probe(&bounds->probes_down, reached - PAGE);
+		reached -= at_bottom ? 0 : PAGE;
+	}
+	atomic_store_explicit(&known_low, reached | (at_bottom ? BOTTOM : 0), memory_order_relaxed);
+	return low >= reached;
+}
+
+static bool enter_own(struct stack_bounds *bounds, uintptr_t low)
+{
+	uintptr_t top = own_top();
+	if (low >= top || top - low > OWN_MAX_BYTES || !reach_down(bounds, low, top))
+		return false;
+	bounds->low = low;
+	bounds->limit = top;
+	bounds->is_own = true;
+	return true;
+}
+
+static void enter_foreign(struct stack_bounds *bounds, uintptr_t low)
+{
+	bounds->low = low;
+	bounds->limit = low & PAGE_MASK;
+	bounds->is_own = false;
+	/* The lowest page is no stack, and differences to its addresses would wrap around. */
+	if (low < PAGE)
+		bounds->probes_up = 0;
+}
+
+void stack_bounds_begin(struct stack_bounds *bounds, uintptr_t sp)
+{
+	bounds->probes_up = bounds->probes_down = STACK_BOUNDS_PROBES;
+	if (!enter_own(bounds, sp))
+		enter_foreign(bounds, sp);
+}
+
+void stack_bounds_resume(struct stack_bounds *bounds, uintptr_t sp)
+{
+	uintptr_t low = sp > PAGE ? sp - ARCH_RED_ZONE : sp;
+	if (stack_bounds_contain(bounds, low, sp))
+		return;
+	if (enter_own(bounds, low) || enter_own(bounds, sp))
+		return;
+	enter_foreign(bounds, low);
+	/* The stack may begin between the two. */
+	if (((low ^ sp) & PAGE_MASK) && !stack_bounds_admit(bounds, low, low + 1))
+		enter_foreign(bounds, sp);
+}
+
+bool stack_bounds_admit(struct stack_bounds *bounds, uintptr_t from, uintptr_t to)
+{
+	if (from < bounds->low || from > to)
+		return false;
+	while (to > bounds->limit) {
+		if (bounds->is_own || !probe(&bounds->probes_up, bounds->limit))
+			return false;
+		bounds->limit += PAGE;
+	}
+	return true;
+}

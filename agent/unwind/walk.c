@@ -1,0 +1,214 @@
+/*
+ * The loop: the rule at the pc gives the frame's CFA from the stack or frame pointer; at fixed
+ * places below it lie the return address and maybe the caller's frame pointer; the caller's stack
+ * pointer is the CFA.
+ *
+ * Invariants: every word is admitted by stack_bounds before it is read, and read once; on one stack
+ * the stack pointer only rises, so a walk ends; CFI is looked up one byte before a return address,
+ * which may lie behind a call that is its function's last instruction, but at the very pc that a
+ * signal interrupted.
+ */
+#include "unwind/walk.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include "spprof/wire/record.h"
+#include "unwind/arch.h"
+#include "unwind/cfi.h"
+#include "unwind/objects.h"
+#include "unwind/rule_cache.h"
+#include "unwind/stack_bounds.h"
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* Sanitizers may have fenced off parts of a stack; what is read here are words that the CPU and the
+ * compiler put there. */
+#define FOREIGN __attribute__((no_sanitize("address", "thread")))
+
+static _Atomic uint64_t misses;
+
+void walk_init(void)
+{
+	stack_bounds_init();
+	objects_init();
+}
+
+void walk_flush(void)
+{
+	rule_cache_flush();
+}
+
+uint32_t walk_epoch(void)
+{
+	return rule_cache_epoch();
+}
+
+uint64_t walk_misses(void)
+{
+	return atomic_load_explicit(&misses, memory_order_relaxed); /* relaxed: a statistic */
+}
+
+#if ARCH_HAS_UNWINDER
+
+/* Why a walk cannot go on, else GO_ON. */
+enum { GO_ON = WIRE_STOP_KINDS };
+
+/* Volatile: foreign memory is read exactly once. */
+static FOREIGN inline uintptr_t load(uintptr_t address)
+{
+	return *(const volatile uintptr_t *)address;
+}
+
+/* Which call sites have no CFI is remembered, but not that no object covers a pc: JIT-compiled code
+ * is replaced by loaded code without anyone telling us. */
+static __attribute__((noinline)) uint32_t resolve(uint64_t salt, uintptr_t pc)
+{
+	struct cfi_object object;
+	struct cfi_step step;
+	if (pc < ARCH_PAGE_BYTES || pc >> ARCH_ADDRESS_BITS || objects_find(pc, &object))
+		return rule_cache_of(CFI_NO_INFO);
+	enum cfi_verdict verdict = cfi_find(&object, pc, &step);
+	uint32_t rule = rule_cache_pack(verdict, &step);
+	rule_cache_store(salt, pc, rule);
+	atomic_fetch_add_explicit(&misses, 1, memory_order_relaxed); /* relaxed: a statistic */
+	return rule;
+}
+
+static int step_signal(struct walk_regs *regs, struct stack_bounds *bounds)
+{
+	uintptr_t context = regs->sp;
+	if (!stack_bounds_admit(
+		    bounds, context + ARCH_SIGNAL_FP, context + ARCH_SIGNAL_PC + sizeof(uintptr_t)))
+		return WIRE_STOP_BOUNDS;
+	regs->pc = load(context + ARCH_SIGNAL_PC);
+	regs->sp = load(context + ARCH_SIGNAL_SP);
+	regs->fp = load(context + ARCH_SIGNAL_FP);
+	if (!regs->pc) /* a call through a null pointer: the outermost frame is elsewhere */
+		return WIRE_STOP_NO_INFO;
+	stack_bounds_resume(bounds, regs->sp);
+	return GO_ON;
+}
+
+/* Reads the word at `address`, which CFI computed, if it may be read. */
+static bool load_admitted(struct stack_bounds *bounds, uintptr_t address, uintptr_t *word)
+{
+	if (address & 7 || !stack_bounds_admit(bounds, address, address + sizeof(*word)))
+		return false;
+	*word = load(address);
+	return true;
+}
+
+/* A step in all generality; the loop below does the plain ones in a few instructions. */
+static int step_any(
+	struct walk_regs *regs, struct stack_bounds *bounds, const struct cfi_step *step)
+{
+	uintptr_t cfa = (step->base_is_fp ? regs->fp : regs->sp) + (uintptr_t)step->cfa_offset;
+	if (step->dereferenced && !load_admitted(bounds, cfa, &cfa))
+		return WIRE_STOP_BOUNDS;
+	cfa += step->cfa_addend;
+	if (cfa <= regs->sp)
+		return WIRE_STOP_BOUNDS;
+
+	uintptr_t fp = regs->fp, slot = (uintptr_t)step->fp_offset;
+	if (step->fp == CFI_FP_LOST)
+		fp = 0; /* no frame lies there: who needs it ends the walk by its bounds */
+	slot += step->fp == CFI_FP_AT_CFA ? cfa : regs->fp;
+	if ((step->fp == CFI_FP_AT_CFA || step->fp == CFI_FP_AT_FP) &&
+		!load_admitted(bounds, slot, &fp))
+		return WIRE_STOP_BOUNDS;
+	if (!load_admitted(bounds, cfa + (uintptr_t)ARCH_RA_FROM_CFA, &regs->pc))
+		return WIRE_STOP_BOUNDS;
+	regs->sp = cfa;
+	regs->fp = fp;
+	return regs->pc ? GO_ON : WIRE_STOP_END;
+}
+
+/* A rule that is not plain. *lookup becomes the pc by which to find the next rule. */
+static __attribute__((noinline)) int step_rare(
+	struct walk_regs *regs, struct stack_bounds *bounds, uint32_t rule, uintptr_t *lookup)
+{
+	struct cfi_step step;
+	int stop = WIRE_STOP_UNSUPPORTED;
+	switch (rule_cache_unpack(rule, &step)) {
+	case CFI_STEP:
+		stop = step_any(regs, bounds, &step);
+		*lookup = regs->pc - 1;
+		return stop;
+	case CFI_SIGNAL:
+		stop = step_signal(regs, bounds);
+		*lookup = regs->pc;
+		return stop;
+	case CFI_END:
+		return WIRE_STOP_END;
+	case CFI_NO_INFO:
+		return WIRE_STOP_NO_INFO;
+	case CFI_UNSUPPORTED:
+		break;
+	}
+	return WIRE_STOP_UNSUPPORTED;
+}
+
+FOREIGN void walk_stack(
+	const struct walk_regs *regs, uint64_t *frames, uint32_t max, struct walk_result *result)
+{
+	uintptr_t pc = regs->pc, sp = regs->sp, fp = regs->fp;
+	uintptr_t lookup = pc - 1;
+	uint64_t salt = rule_cache_salt();
+	struct stack_bounds bounds;
+	uint32_t count = 0;
+	int stop;
+
+	stack_bounds_begin(&bounds, sp);
+	for (;;) {
+		frames[count++] = pc;
+		uint32_t rule = rule_cache_find(salt, lookup);
+		if (unlikely(rule == RULE_CACHE_MISSING))
+			rule = resolve(salt, lookup);
+
+		if (likely((rule & RULE_CACHE_SLOT_MASK) != RULE_CACHE_NOT_PLAIN)) {
+			uintptr_t cfa =
+				rule_cache_offset(rule) + (rule & RULE_CACHE_FLAG ? fp : sp);
+			uintptr_t slot = cfa - rule_cache_slot_distance(rule);
+			if (unlikely(cfa <= sp || cfa & 7 ||
+				     !stack_bounds_contain(&bounds, slot, cfa)) &&
+				(cfa <= sp || cfa & 7 || !stack_bounds_admit(&bounds, slot, cfa))) {
+				stop = WIRE_STOP_BOUNDS;
+				break;
+			}
+			uintptr_t saved = load(slot);
+			fp = rule & RULE_CACHE_SLOT_MASK ? saved : fp;
+			pc = load(cfa + (uintptr_t)ARCH_RA_FROM_CFA);
+			sp = cfa;
+			lookup = pc - 1;
+			if (unlikely(!pc)) {
+				stop = WIRE_STOP_END;
+				break;
+			}
+		} else {
+			struct walk_regs now = {pc, sp, fp};
+			stop = step_rare(&now, &bounds, rule, &lookup);
+			if (stop != GO_ON)
+				break;
+			pc = now.pc, sp = now.sp, fp = now.fp;
+		}
+		if (unlikely(count == max)) {
+			stop = WIRE_STOP_MAX;
+			break;
+		}
+	}
+	result->frame_count = count;
+	result->stop = (uint8_t)stop;
+	result->guessed = 0;
+}
+
+#else
+
+void walk_stack(
+	const struct walk_regs *regs, uint64_t *frames, uint32_t max, struct walk_result *result)
+{
+	(void)max;
+	frames[0] = regs->pc;
+	*result = (struct walk_result){.frame_count = 1, .stop = WIRE_STOP_NO_INFO};
+}
+
+#endif

@@ -1,0 +1,73 @@
+/* libgcc's frames begin in unwind_judge() itself; those up to regs.pc are skipped, and the zero at
+ * the end. */
+#define _GNU_SOURCE
+#include "unwind_judge.h"
+#include <dlfcn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unwind.h>
+
+struct collector {
+	struct unwind_judgement *judgement;
+	uintptr_t first;
+	bool started;
+};
+
+static _Unwind_Reason_Code collect(struct _Unwind_Context *context, void *argument)
+{
+	struct collector *collector = argument;
+	struct unwind_judgement *judgement = collector->judgement;
+	uintptr_t pc = _Unwind_GetIP(context);
+	collector->started |= pc == collector->first;
+	if (!collector->started || !pc)
+		return _URC_NO_REASON;
+	if (judgement->expected_count == UNWIND_JUDGE_FRAMES)
+		return _URC_END_OF_STACK;
+	judgement->expected[judgement->expected_count++] = pc;
+	return _URC_NO_REASON;
+}
+
+static enum unwind_verdict compare(const struct unwind_judgement *judgement)
+{
+	uint32_t count = judgement->walk.frame_count, expected = judgement->expected_count;
+	if (count > expected ||
+		memcmp(judgement->frames, judgement->expected, count * sizeof(uint64_t)) != 0)
+		return UNWIND_WRONG;
+	if (count == expected)
+		return UNWIND_SAME;
+	return judgement->walk.stop == WIRE_STOP_END ? UNWIND_WRONG : UNWIND_INCOMPLETE;
+}
+
+void unwind_judge(const struct walk_regs *regs, struct unwind_judgement *judgement)
+{
+	struct collector collector = {.judgement = judgement, .first = regs->pc};
+	walk_stack(regs, judgement->frames, WIRE_MAX_FRAMES, &judgement->walk);
+	judgement->expected_count = 0;
+	_Unwind_Backtrace(collect, &collector);
+	judgement->verdict = compare(judgement);
+}
+
+static void print_frame(int fd, const char *whose, uint32_t index, uint64_t pc)
+{
+	Dl_info info = {0};
+	dladdr((void *)(uintptr_t)pc, &info);
+	dprintf(fd, "#   %s %u %#lx %s %s\n", whose, index, (unsigned long)pc,
+		info.dli_fname ? info.dli_fname : "?", info.dli_sname ? info.dli_sname : "");
+}
+
+void unwind_judge_print(const struct unwind_judgement *judgement, int fd)
+{
+	uint32_t count = judgement->walk.frame_count, expected = judgement->expected_count;
+	dprintf(fd, "# %u frames, stop %d; libgcc: %u\n", count, judgement->walk.stop, expected);
+	for (uint32_t i = 0; i < count || i < expected; i++) {
+		if (i < count && i < expected && judgement->frames[i] == judgement->expected[i]) {
+			print_frame(fd, "both", i, judgement->frames[i]);
+			continue;
+		}
+		if (i < count)
+			print_frame(fd, "ours", i, judgement->frames[i]);
+		if (i < expected)
+			print_frame(fd, "theirs", i, judgement->expected[i]);
+	}
+}

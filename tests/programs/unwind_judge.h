@@ -1,0 +1,39 @@
+/*
+ * Judges a walk by a second unwinder: libgcc's _Unwind_Backtrace, which interprets all of DWARF
+ * CFI. Any thread; keeps everything in the caller's struct.
+ */
+#pragma once
+#include <stdint.h>
+#include "spprof/wire/record.h"
+#include "unwind/walk.h"
+
+/* The return address, stack pointer and frame pointer of the caller of the function in which it
+ * stands, which must be compiled with a frame pointer and without sibling calls. */
+#define UNWIND_JUDGE_CALLER()                                                                      \
+	((struct walk_regs){                                                                       \
+		.pc = (uintptr_t)__builtin_return_address(0),                                      \
+		.sp = (uintptr_t)__builtin_frame_address(0) + 2 * sizeof(uintptr_t),               \
+		.fp = *(uintptr_t *)__builtin_frame_address(0),                                    \
+	})
+
+enum unwind_verdict {
+	UNWIND_SAME,	   /* the same frames, and where we say END libgcc ends, too */
+	UNWIND_INCOMPLETE, /* we stopped earlier and said so; all frames until then are the same */
+	UNWIND_WRONG,
+};
+
+enum { UNWIND_JUDGE_FRAMES = 2 * WIRE_MAX_FRAMES };
+
+struct unwind_judgement {
+	enum unwind_verdict verdict;
+	struct walk_result walk;
+	uint32_t expected_count;
+	uint64_t frames[WIRE_MAX_FRAMES];
+	uint64_t expected[UNWIND_JUDGE_FRAMES];
+};
+
+/* `regs` must belong to a frame of the calling thread that is still there. */
+void unwind_judge(const struct walk_regs *regs, struct unwind_judgement *judgement);
+
+/* Both stacks with symbols, as lines that begin with "# ", to a file descriptor. */
+void unwind_judge_print(const struct unwind_judgement *judgement, int fd);
