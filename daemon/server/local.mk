@@ -5,7 +5,7 @@ libspserver_la_CPPFLAGS = $(daemon_cppflags) $(proto_cppflags) $(UV_CFLAGS) \
 libspserver_la_LIBADD = libspproto.la $(UV_LIBS)
 libspserver_la_SOURCES =
 
-noinst_HEADERS += daemon/server/symbol_client.h daemon/server/module_map.h
+noinst_HEADERS += daemon/server/symbol_client.h
 
 # Processes, sockets, framing.
 libspserver_la_SOURCES += \
@@ -16,3 +16,9 @@ libspserver_la_SOURCES += \
 	daemon/server/process_info.c daemon/server/process_info.h \
 	daemon/server/socket_dir.c daemon/server/socket_dir.h \
 	daemon/server/wall_clock.c daemon/server/wall_clock.h
+
+# What workers have mapped; no libuv here.
+libspserver_la_SOURCES += \
+	daemon/server/maps_text.c daemon/server/maps_text.h \
+	daemon/server/module_file.c daemon/server/module_file.h \
+	daemon/server/module_map.c daemon/server/module_map.h

@@ -3,8 +3,8 @@
  * (distinct files), which keep their index while the session lives, and address ranges, of which
  * the newest wins. The session resolves return addresses to {module, file offset} as records
  * arrive, so that a stack keeps its meaning after dlclose. Reading the text and limiting how often
- * is the caller's. Not thread-safe, except for module_map_open. The text is hostile input: bounded,
- * malformed lines are skipped and counted.
+ * is the caller's. Not thread-safe. The text is hostile input: bounded, malformed lines are skipped
+ * and counted. Opening a module's file is server/module_file's.
  */
 #pragma once
 #include <stdbool.h>
@@ -12,7 +12,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "model/stack_table.h"
-#include "server/symbol_client.h"
 
 #define MODULE_MAP_MAX_MODULES	  (16u << 10)
 #define MODULE_MAP_MAX_RANGES	  (16u << 10) /* mapped now; as many again of those gone */
@@ -67,14 +66,3 @@ uint32_t module_map_count(const struct module_map *map); /* indices are 0 … co
 const struct module_info *module_map_get(const struct module_map *map, uint32_t index);
 void module_map_stats(const struct module_map *map, struct module_map_stats *out);
 size_t module_map_bytes(const struct module_map *map);
-
-/*
- * Opens the file of a module for the symbolizer: a read-only descriptor and the file's identity, or
- * negative errno (-ENODATA: nothing to open, as for the vdso; -ESTALE: another file is there now).
- * `proc_fd` is the directory /proc/PID of the worker, opened while its identity was certain, or -1
- * if the process is gone. While it lives, /proc gives exactly the mapped file, whatever its
- * permissions; afterwards, or for a module that only the worker vouches for, the file must be
- * readable by everybody. Opening may wait for a slow file system: any thread may call this, as long
- * as the map is not freed meanwhile.
- */
-int module_map_open(const struct module_info *module, int proc_fd, struct symbol_file *file);
