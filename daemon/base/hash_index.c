@@ -5,6 +5,7 @@
  * swings does not rebuild.
  */
 #include "base/hash_index.h"
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -19,14 +20,24 @@ void hash_index_deinit(struct hash_index *index)
 	*index = HASH_INDEX_INIT;
 }
 
+/* From the 16 random bytes that the kernel gives each process: no call that could fail. Relaxed:
+ * every thread that finds 0 computes the same value. */
+static uint64_t secret_seed(void)
+{
+	static _Atomic uint64_t cached;
+	uint64_t seed = atomic_load_explicit(&cached, memory_order_relaxed);
+	if (seed)
+		return seed;
+	const void *random_bytes = (const void *)getauxval(AT_RANDOM);
+	if (random_bytes)
+		memcpy(&seed, random_bytes, sizeof(seed));
+	atomic_store_explicit(&cached, seed, memory_order_relaxed);
+	return seed;
+}
+
 uint32_t hash_index_hash(const void *key, size_t size)
 {
-	/* 16 random bytes that the kernel gives each process: no call that could fail */
-	const void *secret = (const void *)getauxval(AT_RANDOM);
-	uint64_t seed = 0;
-	if (secret)
-		memcpy(&seed, secret, sizeof(seed));
-	return (uint32_t)XXH3_64bits_withSeed(key, size, seed);
+	return (uint32_t)XXH3_64bits_withSeed(key, size, secret_seed());
 }
 
 struct hash_cursor hash_index_seek(uint32_t hash)

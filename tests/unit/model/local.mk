@@ -41,3 +41,11 @@ tests_unit_model_test_snapshot_LDADD = libspmodel.la $(model_test_ldadd)
 unit_tests += tests/unit/model/test_stack_table
 tests_unit_model_test_stack_table_CPPFLAGS = $(model_test_cppflags)
 tests_unit_model_test_stack_table_LDADD = libspmodel.la $(model_test_ldadd)
+
+unit_tests += tests/unit/model/test_estimate
+tests_unit_model_test_estimate_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_estimate_LDADD = libspmodel.la $(model_test_ldadd)
+
+unit_tests += tests/unit/model/test_estimate_coverage
+tests_unit_model_test_estimate_coverage_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_estimate_coverage_LDADD = libspmodel.la $(model_test_ldadd)
