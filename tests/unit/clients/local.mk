@@ -49,3 +49,5 @@ check_PROGRAMS += tests/unit/clients/spprofd
 tests_unit_clients_spprofd_SOURCES = tests/unit/clients/stub_spprofd.c $(clients_fake_server)
 tests_unit_clients_spprofd_CPPFLAGS = $(clients_test_cppflags)
 tests_unit_clients_spprofd_LDADD = libspclient.la -lpthread
+
+dist_check_SCRIPTS += tests/unit/clients/test_options
