@@ -1,0 +1,193 @@
+/* Two stacks are one row exactly if their keys, the numbers of what would be shown, are equal. */
+#include "config.h" /* first: qsort_r */
+#include "export/text_sites.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/alloc.h"
+#include "export/text_name.h"
+#include "export/utf8.h"
+#include "model/snapshot.h"
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash && slash[1] ? slash + 1 : path;
+}
+
+/* A frame without a name already says its module in the place of the name. */
+static void append_place(struct buffer *out, const struct frames *frames, const struct frame *frame)
+{
+	const struct snapshot_module *module = frames_module(frames, frame);
+	if (*frame->line->file) {
+		utf8_append_ascii(out, base_name(frame->line->file));
+		if (frame->line->line)
+			buffer_printf(out, ":%" PRIu32, frame->line->line);
+	} else if (module && frame->line->function[0] != '[') {
+		utf8_append_ascii(out, base_name(module->path));
+	}
+}
+
+static void number_frames(struct text_sites *sites)
+{
+	const struct frames *frames = &sites->frames;
+	struct buffer scratch = BUFFER_INIT;
+	sites->name_of_frame = alloc_zeroed(frames->count + (size_t)1, sizeof(uint32_t));
+	sites->place_of_frame = alloc_zeroed(frames->count + (size_t)1, sizeof(uint32_t));
+	for (uint32_t i = 0; i < frames->count; i++) {
+		buffer_clear(&scratch);
+		text_name_short(&scratch, frames->all[i].line->function);
+		sites->name_of_frame[i] = key_set_add(&sites->names, scratch.data, scratch.size);
+		buffer_clear(&scratch);
+		append_place(&scratch, frames, &frames->all[i]);
+		sites->place_of_frame[i] = key_set_add(&sites->places, scratch.data, scratch.size);
+	}
+	sites->name_of_frame[frames->count] = key_set_add_string(&sites->names, FRAMES_OTHER_NAME);
+	sites->place_of_frame[frames->count] = key_set_add_string(&sites->places, "");
+	buffer_deinit(&scratch);
+}
+
+enum kind { ORDINARY, ALLOCATOR, WRAPPER };
+
+/* Per name. */
+static uint8_t *classify_names(const struct text_sites *sites)
+{
+	uint8_t *kinds = alloc_zeroed(sites->names.count, sizeof(*kinds));
+	for (uint32_t i = 0; i < sites->names.count; i++) {
+		const char *name = key_set_get(&sites->names, i);
+		if (text_name_is_wrapper(name))
+			kinds[i] = WRAPPER;
+		else if (text_name_is_allocator(name))
+			kinds[i] = ALLOCATOR;
+	}
+	return kinds;
+}
+
+/* Frames from `first` on in the stack in frames.row that are of this kind, at most `limit`. */
+static uint32_t count_kind(const struct text_sites *sites, const uint8_t *kinds, enum kind kind,
+	uint32_t first, uint32_t limit)
+{
+	uint32_t count = 0;
+	while (count < limit &&
+		kinds[sites->name_of_frame[sites->frames.row[first + count]]] == kind)
+		count++;
+	return count;
+}
+
+/* The frames to show of the stack in frames.row, as [*first, *first + count). */
+static uint32_t choose_frames(const struct text_sites *sites, const uint8_t *kinds, uint32_t total,
+	uint32_t depth, uint32_t *first)
+{
+	*first = count_kind(sites, kinds, WRAPPER, 0, total);
+	if (*first == total)
+		*first = 0;
+	uint32_t left = total - *first;
+	if (!depth)
+		return left;
+	uint32_t most = left < TEXT_SITES_ALLOCATORS ? left : TEXT_SITES_ALLOCATORS;
+	uint32_t allocators = count_kind(sites, kinds, ALLOCATOR, *first, most);
+	return depth < left - allocators ? allocators + depth : left;
+}
+
+static void build_key(
+	const struct text_sites *sites, const uint32_t *shown, uint32_t count, struct buffer *key)
+{
+	buffer_clear(key);
+	for (uint32_t i = 0; i < count; i++) {
+		buffer_append(key, &sites->name_of_frame[shown[i]], sizeof(uint32_t));
+		if (sites->whole_stacks || i + 1 == count)
+			buffer_append(key, &sites->place_of_frame[shown[i]], sizeof(uint32_t));
+	}
+}
+
+static void add_stack(struct text_sites *sites, const uint8_t *kinds,
+	const struct snapshot_site *from, uint32_t depth, struct key_set *keys, struct buffer *key)
+{
+	const uint32_t other = sites->frames.count;
+	uint32_t first = 0, total = frames_expand(&sites->frames, from);
+	uint32_t count = choose_frames(sites, kinds, total, depth, &first);
+	const uint32_t *shown = total ? sites->frames.row + first : &other;
+	if (!total)
+		count = 1;
+	build_key(sites, shown, count, key);
+	uint32_t number = key_set_add(keys, key->data, key->size);
+	if (number == sites->count) {
+		sites->all[sites->count++] = (struct text_site){
+			.first = sites->shown.size / sizeof(uint32_t), .depth = count};
+		buffer_append(&sites->shown, shown, count * sizeof(uint32_t));
+	}
+	estimate_merge(&sites->all[number].live, &from->live);
+	estimate_merge(&sites->all[number].cumulative, &from->cumulative);
+}
+
+static int compare_sites(const void *left, const void *right, void *data)
+{
+	const struct text_site *a = left, *b = right;
+	bool cumulative = *(const bool *)data;
+	double bytes_a = cumulative ? a->cumulative.bytes : a->live.bytes;
+	double bytes_b = cumulative ? b->cumulative.bytes : b->live.bytes;
+	if (bytes_a != bytes_b)
+		return bytes_a > bytes_b ? -1 : 1;
+	return a->first < b->first ? -1 : a->first > b->first;
+}
+
+void text_sites_init(
+	struct text_sites *sites, const struct snapshot *snapshot, uint32_t depth, bool cumulative)
+{
+	*sites = (struct text_sites){.whole_stacks = depth == 0};
+	frames_init(&sites->frames, snapshot);
+	number_frames(sites);
+	sites->all = alloc_zeroed(snapshot->site_count, sizeof(*sites->all));
+	uint8_t *kinds = classify_names(sites);
+	struct key_set keys = KEY_SET_INIT;
+	struct buffer key = BUFFER_INIT;
+	for (uint32_t i = 0; i < snapshot->site_count; i++) {
+		const struct snapshot_site *from = &snapshot->sites[i];
+		if (cumulative ? from->cumulative.samples : from->live.samples)
+			add_stack(sites, kinds, from, depth, &keys, &key);
+	}
+	qsort_r(sites->all, sites->count, sizeof(*sites->all), compare_sites, &cumulative);
+	key_set_deinit(&keys);
+	buffer_deinit(&key);
+	free(kinds);
+}
+
+void text_sites_deinit(struct text_sites *sites)
+{
+	frames_deinit(&sites->frames);
+	key_set_deinit(&sites->names);
+	key_set_deinit(&sites->places);
+	buffer_deinit(&sites->shown);
+	free(sites->name_of_frame);
+	free(sites->place_of_frame);
+	free(sites->all);
+	*sites = (struct text_sites){0};
+}
+
+static uint32_t frame_number(
+	const struct text_sites *sites, const struct text_site *site, uint32_t i)
+{
+	return ((const uint32_t *)sites->shown.data)[site->first + i];
+}
+
+const char *text_sites_name(
+	const struct text_sites *sites, const struct text_site *site, uint32_t i)
+{
+	return key_set_get(&sites->names, sites->name_of_frame[frame_number(sites, site, i)]);
+}
+
+const char *text_sites_place(
+	const struct text_sites *sites, const struct text_site *site, uint32_t i)
+{
+	return key_set_get(&sites->places, sites->place_of_frame[frame_number(sites, site, i)]);
+}
+
+bool text_sites_unresolved(const struct text_sites *sites, const struct text_site *site)
+{
+	for (uint32_t i = 0; i < site->depth; i++) {
+		uint32_t frame = frame_number(sites, site, i);
+		if (frame < sites->frames.count && !sites->frames.all[frame].location->resolved)
+			return true;
+	}
+	return false;
+}
