@@ -25,6 +25,19 @@ libagent_la_SOURCES = \
 	agent/platform/linux/raw_syscall.h \
 	agent/platform/linux/next_allocator.h
 
-EXTRA_DIST += agent/agent.map agent/lifecycle.c agent/tracker.c agent/attach.c \
-	agent/platform/linux/next_allocator.c agent/platform/linux/interpose_malloc.c \
+# The hooks know their caller's frame by their own frame pointer; exceptions of operator new pass through them.
+pkglib_LTLIBRARIES += libspprof-agent.la
+libspprof_agent_la_CPPFLAGS = $(libagent_la_CPPFLAGS)
+libspprof_agent_la_CFLAGS = $(agent_cflags) -fexceptions -fasynchronous-unwind-tables
+libspprof_agent_la_SOURCES = \
+	agent/lifecycle.c \
+	agent/tracker.c \
+	agent/attach.c \
+	agent/platform/linux/next_allocator.c \
+	agent/platform/linux/interpose_malloc.c \
 	agent/platform/linux/interpose_new.c
+libspprof_agent_la_LIBADD = libagent.la
+libspprof_agent_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
+	-Wl,--version-script=$(srcdir)/agent/agent.map -Wl,-z,now
+EXTRA_libspprof_agent_la_DEPENDENCIES = agent/agent.map
+EXTRA_DIST += agent/agent.map
