@@ -1,1 +1,22 @@
-# tests/fuzz
+# Fuzz targets. `make check` replays tests/fuzz/corpus/NAME, and mutations of it, through fuzz_NAME; clang's
+# -fsanitize=fuzzer takes the same source without tests/support/fuzz_main.c.
+EXTRA_DIST += tests/fuzz/corpus
+CLEANFILES += fuzz_*.last
+
+check_LTLIBRARIES += libfuzzmain.la
+libfuzzmain_la_CPPFLAGS = $(test_cppflags)
+libfuzzmain_la_SOURCES = tests/support/fuzz_main.c
+
+fuzz_cppflags = $(test_cppflags) -I$(srcdir)/daemon
+
+unit_tests += tests/fuzz/fuzz_maps
+tests_fuzz_fuzz_maps_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_maps_LDADD = libfuzzmain.la libspserver.la libspbase.la
+
+unit_tests += tests/fuzz/fuzz_record
+tests_fuzz_fuzz_record_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_record_LDADD = libfuzzmain.la libspingest.la
+
+unit_tests += tests/fuzz/fuzz_segment
+tests_fuzz_fuzz_segment_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_segment_LDADD = libfuzzmain.la libfakesegment.la libspingest.la
