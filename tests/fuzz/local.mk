@@ -9,6 +9,10 @@ libfuzzmain_la_SOURCES = tests/support/fuzz_main.c
 
 fuzz_cppflags = $(test_cppflags) -I$(srcdir)/daemon
 
+unit_tests += tests/fuzz/fuzz_api_client
+tests_fuzz_fuzz_api_client_CPPFLAGS = $(test_cppflags) -I$(srcdir)/clients $(proto_cppflags)
+tests_fuzz_fuzz_api_client_LDADD = libfuzzmain.la libspclient.la
+
 unit_tests += tests/fuzz/fuzz_maps
 tests_fuzz_fuzz_maps_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_maps_LDADD = libfuzzmain.la libspserver.la libspbase.la
