@@ -233,18 +233,24 @@ bool heap_map_crowded(const struct heap_map *map)
 
 static bool read_slot(const struct heap_map_slot *slot, struct heap_map_entry *out)
 {
+	/* The id first: read after the key, it could be the next tenant's at the same address, and
+	 * the second look would find nothing wrong with the last one's fields (tests/model).
+	 * relaxed: the fence keeps it before the key. */
+	uint64_t id = atomic_load_explicit(&slot->id_mark, memory_order_relaxed) >> 1;
+
+	fence_acquire();
 	/* [MAP-1] acquire: the fields as published with this key; pairs with release in
 	 * heap_map_insert. */
 	uint64_t key = atomic_load_explicit(&slot->key, memory_order_acquire);
 
-	if ((key & TAG_MASK) != TAG_FINAL)
+	if (id == 0 || (key & TAG_MASK) != TAG_FINAL)
 		return false;
 	/* relaxed: the second look at the key and the id below tells whether they belong together.
 	 */
 	uint64_t meta = atomic_load_explicit(&slot->meta, memory_order_relaxed);
 	*out = (struct heap_map_entry){
 		.address = key >> 3,
-		.id = atomic_load_explicit(&slot->id_mark, memory_order_relaxed) >> 1,
+		.id = id,
 		.size_bytes = atomic_load_explicit(&slot->size_bytes, memory_order_relaxed),
 		.interval_bytes = atomic_load_explicit(&slot->interval_bytes, memory_order_relaxed),
 		.birth_ns = atomic_load_explicit(&slot->birth_ns, memory_order_relaxed),
