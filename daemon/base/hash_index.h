@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HASH_INDEX_MAX_VALUE (UINT32_MAX - 1)
+#define HASH_INDEX_MAX_COUNT (1u << 30) /* of values; each is below it too */
 
 struct hash_slot {
 	uint32_t hash;
@@ -37,11 +37,10 @@ struct hash_cursor {
 #define HASH_INDEX_INIT ((struct hash_index){0})
 
 void hash_index_deinit(struct hash_index *index);
-void hash_index_clear(
-	struct hash_index *index); /* forgets all; memory shrinks to what the count was */
+/* Forgets all; memory follows what the count was. */
+void hash_index_clear(struct hash_index *index);
 
-/* Keyed by a secret of this process: a worker that chooses its keys cannot choose where they land.
- */
+/* Keyed by a secret of this process: who chooses keys cannot choose where they land. */
 uint32_t hash_index_hash(const void *key, size_t size);
 
 struct hash_cursor hash_index_seek(uint32_t hash);

@@ -17,7 +17,7 @@ struct estimate_sum {
 	double objects_variance; /* sum of (1-p)/p^2 */
 	double objects_max;	 /* largest (1-p)/p: what one more such sample would add unseen */
 	double interval_max;	 /* largest T among the samples */
-	double log_complete; /* sum of ln p: ln of the chance to keep all of these allocations */
+	double log_complete;	 /* sum of ln p: ln of the chance to keep all of these */
 };
 
 struct estimate_interval {

@@ -94,8 +94,7 @@ static void remove_live(struct heap_model *model, const struct hash_cursor *at, 
 		*entry_at(model, position) = *entry_at(model, last);
 	}
 	hash_index_erase(&model->index, at);
-	/* one empty chunk is kept, lest a count that swings around a boundary allocates each time
-	 */
+	/* one empty chunk is kept: a count may swing around a boundary */
 	if (last + CHUNK_ENTRIES <= (model->chunk_count - 1) * CHUNK_ENTRIES)
 		free(model->chunks[--model->chunk_count]);
 }
@@ -176,7 +175,7 @@ static void count_death(struct heap_model *model, uint64_t birth_ns, uint64_t de
 
 int heap_model_new(struct heap_model **out, const struct heap_limits *limits)
 {
-	if (limits->max_live > HASH_INDEX_MAX_VALUE || limits->max_deaths > HASH_INDEX_MAX_VALUE)
+	if (limits->max_live > HASH_INDEX_MAX_COUNT || limits->max_deaths > HASH_INDEX_MAX_COUNT)
 		return -EINVAL;
 	struct heap_model *model = alloc_zeroed(1, sizeof(*model));
 	model->limits = *limits;

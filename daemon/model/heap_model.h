@@ -30,29 +30,33 @@ struct heap_limits {
 };
 
 struct heap_totals {
-	uint64_t births, deaths;   /* events applied: births = deaths + live + folded_samples */
-	uint64_t duplicate_births; /* same id twice: ignored */
-	uint64_t duplicate_deaths; /* likewise */
-	uint64_t unknown_deaths;   /* forgotten without a birth */
-	uint64_t folded_samples; /* over max_live: in the births and the cumulative sums, never live
-				  */
-	double folded_bytes;	 /* sum of s/p of these */
-	uint64_t forgotten_deaths; /* over max_deaths: had the birth come later, it would live for
-				      ever */
-	uint64_t unguarded_deaths; /* over max_deaths, of a live sample: only telling it again would
-				      revive it */
-	uint64_t digest;	   /* sum of wire_digest(id) over live ids, as the agent keeps it */
+	/* Events applied: births = deaths + live + folded_samples. */
+	uint64_t births, deaths;
 	uint64_t live;
-	/* deaths by the sample's lifetime: [b] counts 2^b to 2^(b+1) ns, the last one all longer
-	 * ones too; deaths without a time are in none */
+	uint64_t digest; /* sum of wire_digest(id) over live ids, as the agent keeps it */
+
+	/* Events ignored: an id told twice; a death remembered in vain for a birth. */
+	uint64_t duplicate_births, duplicate_deaths;
+	uint64_t unknown_deaths;
+
+	/* Over max_live: counted in the births and in the cumulative sums, never live. */
+	uint64_t folded_samples;
+	double folded_bytes; /* sum of s/p */
+
+	/* Over max_deaths. Forgotten: a birth that comes later lives for ever. Unguarded: the
+	 * sample was live and is gone; only a birth told twice would revive it. */
+	uint64_t forgotten_deaths, unguarded_deaths;
+
+	/* Deaths by the sample's lifetime: [b] counts 2^b to 2^(b+1) ns, the last one all longer
+	 * ones too. Deaths without a time are in none. */
 	uint64_t lifetimes[HEAP_LIFETIMES];
 };
 
 int heap_model_new(struct heap_model **out, const struct heap_limits *limits);
 struct heap_model *heap_model_free(struct heap_model *model);
 void heap_model_birth(struct heap_model *model, const struct heap_birth *birth);
-void heap_model_death(
-	struct heap_model *model, uint64_t id, uint64_t time_ns); /* 0: time unknown */
+/* time_ns 0: unknown. */
+void heap_model_death(struct heap_model *model, uint64_t id, uint64_t time_ns);
 void heap_model_end_round(struct heap_model *model);
 void heap_model_totals(const struct heap_model *model, struct heap_totals *out);
 

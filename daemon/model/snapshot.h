@@ -24,8 +24,7 @@ struct snapshot_line {
 	uint32_t line;		     /* 0 if unknown */
 };
 
-/* One code location. lines[0] is the innermost inlined function, the last one the function itself.
- */
+/* One code location. lines[0] is the innermost inlined function, the last the function itself. */
 struct snapshot_location {
 	uint64_t address;    /* return address - 1 in the worker's address space */
 	uint32_t module;     /* index, UINT32_MAX: none */

@@ -91,7 +91,7 @@ static uint32_t insert(struct stack_table *table, const struct stack_view *stack
 
 int stack_table_new(struct stack_table **out, uint32_t max_stacks, size_t max_bytes)
 {
-	if (max_stacks == 0 || max_stacks > HASH_INDEX_MAX_VALUE)
+	if (max_stacks == 0 || max_stacks > HASH_INDEX_MAX_COUNT)
 		return -EINVAL;
 	struct stack_table *table = alloc_zeroed(1, sizeof(*table));
 	table->max_stacks = max_stacks;

@@ -13,8 +13,7 @@
 struct stack_frame {
 	uint64_t pc;	 /* return address in the worker */
 	uint64_t offset; /* in the module's file; equals pc where module is STACK_MODULE_NONE */
-	uint32_t module; /* index in the worker's module list (server/module_map), or
-			    STACK_MODULE_NONE */
+	uint32_t module; /* index in server/module_map's list, or STACK_MODULE_NONE */
 	uint32_t reserved;
 };
 
@@ -35,6 +34,6 @@ uint32_t stack_table_intern(struct stack_table *table, const struct stack_view *
 /* id < count. The frames stay where they are until the table is freed. */
 struct stack_view stack_table_get(const struct stack_table *table, uint32_t id);
 uint32_t stack_table_count(const struct stack_table *table); /* ids are 0 … count-1 */
-uint64_t stack_table_folded(
-	const struct stack_table *table); /* interns that ended in OTHER for want of room */
+/* Interns that ended in OTHER for want of room. */
+uint64_t stack_table_folded(const struct stack_table *table);
 size_t stack_table_bytes(const struct stack_table *table);

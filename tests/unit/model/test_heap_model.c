@@ -456,7 +456,7 @@ END_TEST
 START_TEST(limits_that_cannot_be_indexed_are_refused)
 {
 	struct heap_model *model = NULL;
-	struct heap_limits limits = {.max_live = UINT32_MAX, .max_deaths = 1};
+	struct heap_limits limits = {.max_live = (1u << 30) + 1, .max_deaths = 1};
 	ck_assert_int_eq(heap_model_new(&model, &limits), -EINVAL);
 	ck_assert_ptr_null(model);
 	ck_assert_ptr_null(heap_model_free(NULL));
