@@ -39,10 +39,18 @@ static int open_terminal(int *program_end)
 	return fd;
 }
 
+void program_deinit(struct program *program)
+{
+	free(program->out);
+	free(program->err);
+	program->out = program->err = NULL;
+}
+
 void program_start(struct program *program, const char *const argv[])
 {
 	int program_end = -1;
 	program->out_fd = program->terminal ? open_terminal(&program_end) : temporary_file();
+	program_deinit(program);
 	if (program->err_fd <= 0)
 		program->err_fd = temporary_file();
 	program->pid = fork();
@@ -90,7 +98,7 @@ void program_wait(struct program *program)
 	program->err = read_all(program->err_fd, true);
 }
 
-struct program program_run(const char *first, ...)
+void program_run(struct program *program, const char *first, ...)
 {
 	const char *argv[MAX_WORDS] = {first};
 	va_list words;
@@ -98,8 +106,8 @@ struct program program_run(const char *first, ...)
 	for (unsigned i = 1; i < MAX_WORDS - 1 && (argv[i] = va_arg(words, const char *)); i++)
 		;
 	va_end(words);
-	struct program program = {0};
-	program_start(&program, argv);
-	program_wait(&program);
-	return program;
+	program->terminal = false;
+	program->err_fd = 0;
+	program_start(program, argv);
+	program_wait(program);
 }

@@ -6,17 +6,18 @@
 struct program {
 	pid_t pid;
 	int out_fd, err_fd;
-	bool terminal; /* its standard output is one, 60 columns wide, and controls it; out_fd is
-			  the other end */
-	int exit_code; /* after program_wait(): 128 + signal where one ended it */
-	char *out, *err;
+	bool terminal;	 /* its standard output is one, 60 columns wide, and controls it; out_fd is
+			    the other end */
+	int exit_code;	 /* after program_wait(): 128 + signal where one ended it */
+	char *out, *err; /* owns, until the next start or program_deinit() */
 };
 
 /*
- * argv[0] is found in the build tree; the environment is the caller's. Zero *program, or set before
- * whether it gets a terminal, and an err_fd > 0 of the caller's (which is closed).
+ * argv[0] is found in the build tree; the environment is the caller's. *program is zero, or has
+ * been run before; `terminal` and an err_fd > 0 of the caller's (it is closed) may be set in it.
  */
 void program_start(struct program *program, const char *const argv[]);
 void program_wait(struct program *program);
 /* Both; the words are a NULL-terminated list. */
-struct program program_run(const char *first, ...) __attribute__((sentinel));
+void program_run(struct program *program, const char *first, ...) __attribute__((sentinel));
+void program_deinit(struct program *program);

@@ -30,7 +30,8 @@ static int take(const Spprof__V1__Response *response, void *data)
 {
 	int *result = data;
 	const Spprof__V1__SnapshotResponse *piece = response->snapshot;
-	strncat(taken, (const char *)piece->data.data, piece->data.len);
+	if (piece->data.len > 0)
+		strncat(taken, (const char *)piece->data.data, piece->data.len);
 	pieces_taken++;
 	return result ? *result : 0;
 }

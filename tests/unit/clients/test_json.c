@@ -62,14 +62,15 @@ START_TEST(bytes_that_are_not_utf8_are_replaced_one_by_one)
 		for (unsigned j = 0; j < replacements[i]; j++)
 			strcat(expected, "\\ufffd");
 		strcat(expected, "\"\n]\n");
+		finish();
+		free(text);
 		start();
 		json_array(&json, NULL);
 		json_string(&json, NULL, bad[i]);
 		json_end_array(&json);
-		ck_assert_str_eq(finish(), expected);
-		free(text);
+		fflush(json.stream);
+		ck_assert_str_eq(text, expected);
 	}
-	start();
 	finish();
 }
 END_TEST

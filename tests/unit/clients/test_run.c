@@ -53,9 +53,11 @@ static void setup(void)
 
 static void teardown(void)
 {
+	program_deinit(&result);
 	char command[128];
 	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
 	ck_assert_int_eq(system(command), 0);
+	free(dir);
 }
 
 static bool stub_was_started(pid_t *pid, char *stub_dir)
@@ -95,7 +97,7 @@ static void assert_file(const char *name, const char *expected)
 	ck_assert_str_eq(text, expected);
 }
 
-#define RUN(...)	  (result = program_run("spprofctl", "run", __VA_ARGS__, NULL))
+#define RUN(...)	  program_run(&result, "spprofctl", "run", __VA_ARGS__, NULL)
 #define RUN_SHELL(script) RUN("--", "sh", "-c", script)
 
 START_TEST(the_exit_code_is_the_program_s)
@@ -162,7 +164,8 @@ START_TEST(ctrl_c_reaches_the_program_once)
 		"n=0; trap 'n=$((n+1)); kill -USR1 $PPID' INT; trap 'exit $n' USR1; echo ready; "
 		"while :; do :; done",
 		NULL};
-	result = (struct program){.terminal = true};
+	result.terminal = true;
+	result.err_fd = 0;
 	program_start(&result, argv);
 	char text[6] = {0};
 	for (size_t size = 0; size < 5;) {
@@ -184,7 +187,7 @@ START_TEST(a_reader_who_leaves_our_stderr_does_not_end_us)
 	int ends[2];
 	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
 	close(ends[0]);
-	result = (struct program){.err_fd = ends[1]};
+	result.err_fd = ends[1];
 	program_start(&result, argv);
 	program_wait(&result);
 	ck_assert_int_eq(result.exit_code, 7);
