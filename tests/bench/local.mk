@@ -1,1 +1,12 @@
 # tests/bench
+
+check_PROGRAMS += tests/bench/hot_loop
+tests_bench_hot_loop_SOURCES = tests/bench/hot_loop.c
+tests_bench_hot_loop_CFLAGS = $(AM_CFLAGS) -O2 -fno-builtin
+
+if !SANITIZED
+check_LTLIBRARIES += tests/bench/libempty-forwarder.la
+tests_bench_libempty_forwarder_la_SOURCES = tests/bench/empty_forwarder.c
+tests_bench_libempty_forwarder_la_CFLAGS = $(AM_CFLAGS) -O2
+tests_bench_libempty_forwarder_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+endif
