@@ -77,7 +77,7 @@ static void put_next_step(const struct encoder *e)
 {
 	buffer_printf(e->out,
 		"next: spprofctl snapshot %" PRId32
-		" -f speedscope -o heap.json  (whole stacks, for https://www.speedscope.app)\n",
+		" -o heap.speedscope.json  (whole stacks, for https://www.speedscope.app)\n",
 		e->snapshot->pid);
 }
 

@@ -22,7 +22,7 @@
 #define ARROW	       "<- "
 #define ARROW_WIDTH    3u
 #define NAME_MAX_WIDTH 160u /* of one function where the width has no limit */
-#define FUNCTION_MIN   8u   /* narrower terminals get longer lines */
+#define FUNCTION_MIN   20u  /* narrower terminals get longer lines */
 #define WHERE_MIN      10u
 
 enum column { BYTES, SHARE, INTERVAL, SAMPLES, NUMBERS, FUNCTION = NUMBERS, WHERE };
@@ -35,7 +35,7 @@ struct layout {
 	struct buffer cells;   /* text of the number columns, each with a NUL */
 	size_t *offsets;       /* owns; count * NUMBERS, into cells */
 	size_t width[NUMBERS]; /* of the number columns */
-	size_t function_width; /* SIZE_MAX: no limit */
+	size_t function_width; /* SIZE_MAX: no limit; 0: not settled yet */
 	size_t where_width;    /* 0: the column is left out */
 	size_t chain_bytes;    /* laid out so far */
 };
@@ -52,6 +52,8 @@ static const char *title(const struct layout *l, enum column column)
 	};
 	if (column == BYTES && l->options->cumulative)
 		return "ALLOCATED";
+	if (column == FUNCTION && l->function_width && l->function_width < strlen(titles[FUNCTION]))
+		return "FUNCTION";
 	return titles[column];
 }
 
