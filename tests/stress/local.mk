@@ -7,3 +7,35 @@ tests_stress_stress_announce_CPPFLAGS = $(test_cppflags) $(agent_cppflags)
 tests_stress_stress_announce_CFLAGS = $(AM_CFLAGS) -pthread
 tests_stress_stress_announce_LDADD = libagent.la
 unit_tests += tests/stress/stress_announce
+
+# The agent's producer and the daemon's consumer, through the same segment.
+ring_stress_cppflags = $(test_cppflags) $(agent_cppflags) -I$(srcdir)/daemon
+ring_stress_cflags = $(AM_CFLAGS) -pthread
+ring_stress_ldadd = libagent.la libspingest.la libfakesegment.la
+noinst_HEADERS += tests/stress/segment_source.h
+
+ring_stress_tests = \
+	tests/stress/stress_ring_consumer \
+	tests/stress/stress_ring_consumer_mapped \
+	tests/stress/stress_ring_kill
+stress_tests += $(ring_stress_tests)
+unit_tests += $(ring_stress_tests)
+
+tests_stress_stress_ring_consumer_SOURCES = \
+	tests/stress/stress_ring_consumer.c tests/stress/segment_by_pread.c
+tests_stress_stress_ring_consumer_CPPFLAGS = $(ring_stress_cppflags)
+tests_stress_stress_ring_consumer_CFLAGS = $(ring_stress_cflags)
+tests_stress_stress_ring_consumer_LDADD = $(ring_stress_ldadd)
+
+# The same for thread sanitizers.
+tests_stress_stress_ring_consumer_mapped_SOURCES = \
+	tests/stress/stress_ring_consumer.c tests/stress/segment_by_mapping.c
+tests_stress_stress_ring_consumer_mapped_CPPFLAGS = $(ring_stress_cppflags)
+tests_stress_stress_ring_consumer_mapped_CFLAGS = $(ring_stress_cflags)
+tests_stress_stress_ring_consumer_mapped_LDADD = $(ring_stress_ldadd)
+
+tests_stress_stress_ring_kill_SOURCES = \
+	tests/stress/stress_ring_kill.c tests/stress/segment_by_pread.c
+tests_stress_stress_ring_kill_CPPFLAGS = $(ring_stress_cppflags)
+tests_stress_stress_ring_kill_CFLAGS = $(ring_stress_cflags)
+tests_stress_stress_ring_kill_LDADD = $(ring_stress_ldadd)
