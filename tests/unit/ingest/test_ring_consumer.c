@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "ingest/segment_map.h"
 #include "support/fake_segment.h"
+#include "support/random.h"
 #include "support/tap_main.h"
 
 #define RING_SIZE WIRE_MIN_RING_SIZE
@@ -532,12 +533,7 @@ END_TEST
 
 /* Random streams against lists in memory: per ring, what was written is what arrives, in order. */
 
-static uint64_t random_state;
-
-static uint64_t random_below(uint64_t n)
-{
-	return wire_digest(++random_state) % n;
-}
+static struct random dice;
 
 struct stream {
 	uint8_t *bytes;
@@ -550,20 +546,21 @@ static size_t random_record(uint64_t id)
 {
 	struct wire_record *newer = (struct wire_record *)words();
 
-	switch (random_below(8)) {
+	switch (random_below(&dice, 8)) {
 	case 0:
 	case 1:
 	case 2:
 		return fake_segment_death(words(), id);
 	case 3:
 		memset(words(), 0x55, WIRE_RECORD_MAX);
-		newer->size = (uint32_t)(1 + random_below(WIRE_RECORD_MAX / 8)) * 8;
+		newer->size = (uint32_t)(1 + random_below(&dice, WIRE_RECORD_MAX / 8)) * 8;
 		newer->type = 50;
 		return newer->size;
 	case 4:
-		return fake_segment_birth(words(), id, (uint16_t)random_below(WIRE_MAX_FRAMES + 1));
+		return fake_segment_birth(
+			words(), id, (uint16_t)random_below(&dice, WIRE_MAX_FRAMES + 1));
 	default:
-		return fake_segment_birth(words(), id, (uint16_t)random_below(40));
+		return fake_segment_birth(words(), id, (uint16_t)random_below(&dice, 40));
 	}
 }
 
@@ -603,17 +600,18 @@ static void check_against_streams(uint32_t rings)
 
 START_TEST(random_streams_arrive_whole_and_in_order)
 {
-	random_state = (uint64_t)_i << 32;
-	uint32_t rings = (uint32_t)random_below(WIRE_MAX_RINGS) + 1;
+	dice.state = (uint64_t)_i << 32;
+	uint32_t rings = (uint32_t)random_below(&dice, WIRE_MAX_RINGS) + 1;
 
-	start(rings, RING_SIZE << random_below(3));
+	start(rings, RING_SIZE << random_below(&dice, 3));
 	for (uint32_t i = 0; i < rings; i++)
-		fake_segment_seek(&segment, i, random_below(1 << 20) * 8);
+		fake_segment_seek(&segment, i, random_below(&dice, 1 << 20) * 8);
 	restart_consumer();
 	for (uint64_t id = rings; id < 8000; id++) {
 		produce((uint32_t)(id % rings), id);
-		if (random_below(16) == 0) {
-			uint64_t budget = random_below(4) ? 1 + random_below(20000) : ALL;
+		if (random_below(&dice, 16) == 0) {
+			uint64_t budget =
+				random_below(&dice, 4) ? 1 + random_below(&dice, 20000) : ALL;
 			ck_assert_int_ge(ring_consumer_round(consumer, false, budget, &sink), 0);
 			check_against_streams(rings);
 		}
@@ -636,18 +634,21 @@ END_TEST
 
 START_TEST(random_damage_is_survived_and_every_ring_recovers)
 {
-	random_state = (uint64_t)(1000 + _i) << 32;
+	dice.state = (uint64_t)(1000 + _i) << 32;
 	for (unsigned i = 0; i < 3000; i++) {
-		uint32_t ring = (uint32_t)random_below(RINGS);
-		uint64_t word = random_below(2) ? random_below(200) : wire_digest(++random_state);
+		uint32_t ring = (uint32_t)random_below(&dice, RINGS);
+		uint64_t word =
+			random_below(&dice, 2) ? random_below(&dice, 200) : random_next(&dice);
 
-		if (random_below(4) == 0)
-			fake_segment_put(&segment, ring, random_below(RING_SIZE / 8) * 8, &word, 8);
-		else if (random_below(4) == 0)
-			set_head(ring, head_of(ring) + random_below(RING_SIZE * 2) - RING_SIZE / 2);
+		if (random_below(&dice, 4) == 0)
+			fake_segment_put(
+				&segment, ring, random_below(&dice, RING_SIZE / 8) * 8, &word, 8);
+		else if (random_below(&dice, 4) == 0)
+			set_head(ring,
+				head_of(ring) + random_below(&dice, RING_SIZE * 2) - RING_SIZE / 2);
 		else
-			append_birth(ring, 1 + i, (uint16_t)random_below(100));
-		if (random_below(4) == 0)
+			append_birth(ring, 1 + i, (uint16_t)random_below(&dice, 100));
+		if (random_below(&dice, 4) == 0)
 			ck_assert_int_ge(ring_consumer_round(consumer, false, 5000, &sink), 0);
 	}
 	while (ring_consumer_round(consumer, true, ALL, &sink) == 1)

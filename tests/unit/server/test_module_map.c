@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 #include "base/buffer.h"
+#include "support/random.h"
 #include "support/tap_main.h"
 
 static struct module_map *map;
@@ -335,20 +336,14 @@ END_TEST
 
 #define PAGES 64
 
-static uint64_t random_state;
-
-static uint32_t random_below(uint32_t n)
-{
-	random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)(random_state >> 33) % n;
-}
+static struct random dice;
 
 START_TEST(random_histories_agree_with_a_plain_list_of_pages)
 {
 	int now[PAGES], before[PAGES]; /* inode, 0: none */
 	uint32_t first[PAGES], last[PAGES];
 
-	random_state = (uint64_t)_i;
+	dice.state = (uint64_t)_i;
 	memset(now, 0, sizeof(now));
 	memset(before, 0, sizeof(before));
 	for (uint32_t epoch = 0; epoch < 60; epoch++) {
@@ -357,7 +352,8 @@ START_TEST(random_histories_agree_with_a_plain_list_of_pages)
 
 		/* one page per mapping, so that pages are independent of each other */
 		for (uint32_t page = 0; page < PAGES; page++) {
-			fresh[page] = random_below(2) ? now[page] : (int)random_below(4);
+			fresh[page] =
+				random_below(&dice, 2) ? now[page] : (int)random_below(&dice, 4);
 			if (fresh[page])
 				buffer_printf(&text, "%x-%x r-xp 0 8:1 %d /lib/%d\n", page * 4096,
 					page * 4096 + 4096, fresh[page], fresh[page]);
@@ -372,7 +368,7 @@ START_TEST(random_histories_agree_with_a_plain_list_of_pages)
 				first[page] = epoch;
 				now[page] = fresh[page];
 			}
-			uint32_t asked = random_below(epoch + 1);
+			uint32_t asked = random_below(&dice, epoch + 1);
 			bool use_before =
 				before[page] &&
 				(!now[page] || (asked < first[page] && asked <= last[page]));
