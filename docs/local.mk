@@ -1,2 +1,2 @@
 # Pages and manual pages.
-EXTRA_DIST += docs/architecture.md docs/sampling.md docs/wire-format.md
+EXTRA_DIST += docs/architecture.md docs/formats.md docs/sampling.md docs/wire-format.md

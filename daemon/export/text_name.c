@@ -145,8 +145,8 @@ static const struct {
 	{" >", ">"},
 };
 
-/* Behind ", std::allocator<…>", or NULL if `s` does not begin so. */
-static const char *behind_allocator_argument(const char *s)
+/* Behind ", std::allocator<…>", or NULL if `s` does not begin so or has no end of it. */
+static const char *behind_allocator_argument(const char *s, bool *is_closed)
 {
 	static const char start[] = ", std::allocator<";
 	size_t length = sizeof(start) - 1;
@@ -155,14 +155,19 @@ static const char *behind_allocator_argument(const char *s)
 	int depth = 1;
 	for (s += length; *s && depth; s++)
 		depth += (*s == '<') - (*s == '>');
-	return depth ? NULL : s;
+	*is_closed = depth == 0;
+	return *is_closed ? s : NULL;
 }
 
-/* Appends `s` with what a reader of C++ takes for granted left out. */
+/* Appends `s` with what a reader of C++ takes for granted left out. An argument list that is never
+ * closed is looked for once, which keeps the time linear for names that were made to cost time. */
 static void append_simplified(struct buffer *out, const char *s)
 {
+	bool is_closed = true;
 	while (*s) {
-		const char *to = NULL, *behind = behind_allocator_argument(s);
+		const char *to = NULL, *behind = NULL;
+		if (is_closed && *s == ',')
+			behind = behind_allocator_argument(s, &is_closed);
 		for (size_t i = 0; !behind && i < sizeof(replacements) / sizeof(replacements[0]);
 			i++) {
 			size_t length = strlen(replacements[i].from);
@@ -237,8 +242,7 @@ static const char *without_arguments(const char *begin, const char *end)
 	return open ? open : end;
 }
 
-/* The end of the scope that starts at `begin`: the next "::" outside of brackets, or the name's
- * end. */
+/* Of the scope that starts at `begin`: the next "::" outside of brackets, or the name's end. */
 static const char *scope_end(const char *begin, const char *end)
 {
 	struct walk w = {.begin = begin, .at = begin, .end = end};
@@ -286,8 +290,7 @@ static void append_collapsed(struct buffer *out, const char *begin, const char *
 	struct walk w = {.begin = begin, .at = begin, .end = end};
 	const char *from = begin;
 	for (int depth = 0; step(&w); depth = w.depth) {
-		/* a leading '<' is Rust's "<T as Trait>" or Python's "<module>", not an argument
-		 * list */
+		/* a leading '<' is Rust's "<T as Trait>" or Python's "<module>" */
 		if (depth == 0 && w.depth == 1 && w.at[-1] == '<' && w.at - 1 > begin) {
 			buffer_append(out, from, (size_t)(w.at - from));
 			buffer_puts(out, "..");

@@ -21,7 +21,7 @@
 #define SEPARATOR      "  "
 #define ARROW	       "<- "
 #define ARROW_WIDTH    3u
-#define NAME_MAX_WIDTH 160u /* of one function where the width has no limit */
+#define NAME_MAX_WIDTH 160u /* of one function or place, whatever the width */
 #define FUNCTION_MIN   20u  /* narrower terminals get longer lines */
 #define WHERE_MIN      10u
 
@@ -59,23 +59,36 @@ static const char *title(const struct layout *l, enum column column)
 
 /* ---- numbers ---- */
 
-static void format_number(struct layout *l, const struct estimate_sum *sum, enum column column)
+static void format_number(struct layout *l, const struct estimate_sum *sum,
+	const struct estimate_interval *bytes, enum column column)
 {
-	struct estimate_interval bytes = estimate_bytes(sum);
 	switch (column) {
 	case BYTES:
-		human_bytes(&l->cells, bytes.value);
+		human_bytes(&l->cells, bytes->value);
 		break;
 	case SHARE:
 		buffer_printf(&l->cells, "%.1f%%",
 			l->total->bytes > 0 ? 100 * sum->bytes / l->total->bytes : 0.0);
 		break;
 	case INTERVAL:
-		human_range(&l->cells, bytes.low, bytes.high);
+		human_range(&l->cells, bytes->low, bytes->high);
 		break;
 	default:
 		buffer_printf(&l->cells, "%" PRIu64, sum->samples);
 		break;
+	}
+}
+
+static void format_row(struct layout *l, const struct estimate_sum *sum, size_t *offsets)
+{
+	struct estimate_interval bytes = estimate_bytes(sum);
+	for (int column = 0; column < NUMBERS; column++) {
+		offsets[column] = l->cells.size;
+		format_number(l, sum, &bytes, (enum column)column);
+		size_t width = l->cells.size - offsets[column];
+		if (width > l->width[column])
+			l->width[column] = width;
+		buffer_putc(&l->cells, '\0');
 	}
 }
 
@@ -86,15 +99,8 @@ static void format_numbers(struct layout *l)
 		l->width[column] = strlen(title(l, (enum column)column));
 	for (uint32_t i = 0; i < l->count; i++) {
 		const struct text_site *site = &l->sites->all[i];
-		for (int column = 0; column < NUMBERS; column++) {
-			size_t offset = l->cells.size;
-			format_number(l, l->options->cumulative ? &site->cumulative : &site->live,
-				(enum column)column);
-			if (l->cells.size - offset > l->width[column])
-				l->width[column] = l->cells.size - offset;
-			buffer_putc(&l->cells, '\0');
-			l->offsets[i * NUMBERS + (size_t)column] = offset;
-		}
+		format_row(l, l->options->cumulative ? &site->cumulative : &site->live,
+			&l->offsets[(size_t)i * NUMBERS]);
 	}
 }
 
@@ -163,14 +169,14 @@ struct cells {
 /* Too long: the file's name is cut, the line number stays. */
 static void put_place(const struct layout *l, struct buffer *out, const char *place)
 {
-	size_t length = strlen(place);
+	size_t width = smaller(l->where_width, NAME_MAX_WIDTH), length = strlen(place);
 	const char *colon = strrchr(place, ':');
 	size_t suffix = colon ? strlen(colon) : 0;
-	if (length <= l->where_width || l->where_width < suffix + 3) {
-		buffer_append(out, place, smaller(length, l->where_width));
+	if (length <= width || width < suffix + 3) {
+		buffer_append(out, place, smaller(length, width));
 		return;
 	}
-	buffer_append(out, place, l->where_width - suffix - 2);
+	buffer_append(out, place, width - suffix - 2);
 	buffer_puts(out, "..");
 	buffer_append(out, place + length - suffix, suffix);
 }
@@ -229,7 +235,8 @@ static int add_row(struct layout *l, struct libscols_table *table, uint32_t numb
 	int status = line ? 0 : -ENOMEM;
 	for (size_t column = 0; column < NUMBERS && status == 0; column++)
 		status = scols_line_set_data(line, column,
-			(const char *)l->cells.data + l->offsets[number * NUMBERS + column]);
+			(const char *)l->cells.data +
+				l->offsets[(size_t)number * NUMBERS + column]);
 	put_chain(l, &l->sites->all[number], &cells);
 	l->chain_bytes += cells.function.size + cells.where.size;
 	if (l->chain_bytes > EXPORT_MAX_BYTES)
@@ -250,8 +257,8 @@ static int fill(struct layout *l, struct libscols_table *table)
 	scols_table_enable_colors(table, l->options->color);
 	scols_table_enable_noencoding(table, 1); /* the cells are printable ASCII */
 	scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
-	for (int column = 0; column < (l->where_width ? WHERE : FUNCTION) + 1 && status == 0;
-		column++)
+	enum column last = l->where_width ? WHERE : FUNCTION;
+	for (int column = 0; column <= (int)last && status == 0; column++)
 		status = add_column(l, table, (enum column)column);
 	for (uint32_t i = 0; i < l->count && status == 0; i++)
 		status = add_row(l, table, i);

@@ -187,7 +187,9 @@ struct snapshot *fixture_trouble(void)
 {
 	struct fixture *f = fixture_new();
 	struct snapshot *s = fixture_snapshot(f);
+	s->interval_bytes = 2 * FIXTURE_INTERVAL; /* a brake was on for a while */
 	fixture_allocate(f, fixture_site(f, ""), 8192, 9, 7);
+	s->interval_bytes = FIXTURE_INTERVAL;
 	fixture_allocate(f,
 		fixture_site(f, "[redis-server+0x4a120]|[redis-server+0x4a9f3]|main@server.c:7360"),
 		4096, 20, 15);

@@ -206,7 +206,8 @@ START_TEST(wrappers_of_the_runtime_are_skipped_but_never_the_whole_stack)
 				"long)|std::_Vector_base<int>::_M_allocate(int)@v.h:1"),
 		100, 60, 30);
 	struct snapshot *snapshot = fixture_finish(f);
-	check_row(snapshot, 2, "   40  load <- std::__invoke_impl<void>                     i.h:3\n");
+	check_row(
+		snapshot, 2, "   40  load <- std::__invoke_impl<void>                     i.h:3\n");
 	check_row(
 		snapshot, 2, "   30  operator new <- std::_Vector_base<int>::_M_allocate  v.h:1\n");
 	snapshot_free(snapshot);
@@ -266,19 +267,24 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / SECOND;
 }
 
+static void report_time(const struct snapshot *snapshot, enum export_format format, uint32_t depth)
+{
+	struct export_options options = {.depth = depth};
+	struct buffer out = BUFFER_INIT;
+	double start = now();
+	ck_assert_int_eq(export_snapshot(snapshot, format, &options, &out), 0);
+	printf("# %u sites as %s%s: %.2f s, %zu KiB\n", snapshot->site_count,
+		export_format_name(format), format == EXPORT_TEXT && !depth ? ", whole stacks" : "",
+		now() - start, out.size >> 10);
+	buffer_deinit(&out);
+}
+
 static void report_times(uint32_t sites)
 {
 	struct snapshot *snapshot = fixture_large(sites);
-	for (unsigned i = 0; i < EXPORT_FORMATS; i++) {
-		struct export_options options = {.depth = EXPORT_DEFAULT_DEPTH};
-		struct buffer out = BUFFER_INIT;
-		double start = now();
-		ck_assert_int_eq(
-			export_snapshot(snapshot, (enum export_format)i, &options, &out), 0);
-		printf("# %u sites as %s: %.2f s, %zu KiB\n", sites,
-			export_format_name((enum export_format)i), now() - start, out.size >> 10);
-		buffer_deinit(&out);
-	}
+	for (unsigned i = 0; i < EXPORT_FORMATS; i++)
+		report_time(snapshot, (enum export_format)i, EXPORT_DEFAULT_DEPTH);
+	report_time(snapshot, EXPORT_TEXT, 0);
 	fflush(stdout);
 	snapshot_free(snapshot);
 }
