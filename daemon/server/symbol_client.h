@@ -96,6 +96,6 @@ struct symbol_client_stats {
 	uint64_t offsets_answered;
 	uint64_t offsets_dropped; /* answers or queries that a bound had no room for */
 	size_t cache_bytes;
-	bool helper_running;
+	pid_t helper_pid; /* 0: not running */
 };
 void symbol_client_stats(const struct symbol_client *client, struct symbol_client_stats *out);

@@ -8,6 +8,7 @@
  */
 #include "symbolizer/elf_file.h"
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -83,14 +84,21 @@ static int check_regular(int fd, uint64_t *size)
 	return 0;
 }
 
-/* Anything else libdwfl would try to unpack. */
-static int check_magic(int fd)
+/* Anything else libdwfl would try to unpack, or to relocate; dwz's supplements, which it only
+ * reads, call themselves relocatable. */
+static int check_header(int fd, bool is_supplement)
 {
-	char magic[SELFMAG];
-	ssize_t got = pread(fd, magic, sizeof(magic), 0);
+	unsigned char header[offsetof(Elf64_Ehdr, e_machine)];
+	ssize_t got = pread(fd, header, sizeof(header), 0);
 	if (got < 0)
 		return -errno;
-	return got == SELFMAG && memcmp(magic, ELFMAG, SELFMAG) == 0 ? 0 : -ENOEXEC;
+	if ((size_t)got < sizeof(header) || memcmp(header, ELFMAG, SELFMAG) != 0)
+		return -ENOEXEC;
+	const unsigned char *type = header + offsetof(Elf64_Ehdr, e_type);
+	unsigned value =
+		header[EI_DATA] == ELFDATA2MSB ? type[0] << 8 | type[1] : type[1] << 8 | type[0];
+	bool fits = value == ET_EXEC || value == ET_DYN || (value == ET_REL && is_supplement);
+	return fits ? 0 : -ENOEXEC;
 }
 
 static void read_segments(struct elf_file *file, Elf *elf)
@@ -125,7 +133,7 @@ static int open_module(struct elf_file *file, int *fd)
 	int r = check_regular(*fd, &file->mapped_bytes);
 	if (r < 0)
 		return r;
-	r = check_magic(*fd);
+	r = check_header(*fd, false);
 	if (r < 0)
 		return r;
 	file->dwfl = dwfl_begin(&callbacks);
@@ -136,10 +144,8 @@ static int open_module(struct elf_file *file, int *fd)
 		return r;
 	*fd = -1;
 	GElf_Addr bias;
-	GElf_Ehdr header;
 	Elf *elf = dwfl_module_getelf(file->module, &bias);
-	if (!elf || !gelf_getehdr(elf, &header) ||
-		(header.e_type != ET_DYN && header.e_type != ET_EXEC))
+	if (!elf)
 		return -ENOEXEC;
 	read_segments(file, elf);
 	elf_links_read(&file->links, elf);
@@ -208,7 +214,7 @@ static int inspect(struct elf_file *file, int fd, bool is_debug, struct elf_link
 	int r = check_regular(fd, &size);
 	if (r < 0)
 		return r;
-	r = check_magic(fd);
+	r = check_header(fd, !is_debug);
 	if (r < 0)
 		return r;
 	Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
