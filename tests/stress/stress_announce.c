@@ -49,9 +49,9 @@ static bool rings_are_half_full(void)
 
 static void give_birth(uintptr_t address, unsigned box)
 {
-	struct {
+	union {
 		struct wire_birth birth;
-		uint64_t frames[8];
+		uint8_t bytes[sizeof(struct wire_birth) + 8 * sizeof(uint64_t)];
 	} record = {0};
 	struct heap_map_entry entry = {.address = address,
 		.size_bytes = address,
