@@ -14,6 +14,7 @@
 
 #define MAX_TIMEOUT_S 30
 #define DEFAULT_TOP   20
+#define DEFAULT_DEPTH 3
 
 enum { KEY_TOP = CLI_LONG_ONLY, KEY_DEPTH, KEY_CUMULATIVE, KEY_TIMEOUT };
 
@@ -22,7 +23,8 @@ static const struct cli_option options[] = {
 	{'o', "output", "FILE", "write to FILE, whole or not at all"},
 	{KEY_TOP, "top", "N", "text: the N biggest sites (default 20; 0: all)"},
 	{KEY_DEPTH, "depth", "N",
-		"text: tell sites apart by their N innermost frames (default 0: whole stacks)"},
+		"text: tell sites apart by N functions from the innermost on (default 3; 0: whole "
+		"stacks)"},
 	{KEY_CUMULATIVE, "cumulative", NULL,
 		"text, collapsed: allocated since the start, instead of live now"},
 	{KEY_TIMEOUT, "timeout", "S",
@@ -151,6 +153,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 {
 	struct arguments arguments = {.request = SPPROF__V1__SNAPSHOT_REQUEST__INIT};
 	arguments.request.top = DEFAULT_TOP;
+	arguments.request.depth = DEFAULT_DEPTH;
 	_cleanup_(cli_deinit) struct cli cli;
 	cli_init(&cli, ctl, &cmd_snapshot, argc, argv);
 	for (int key; (key = cli_next(&cli)) != CLI_END;) {

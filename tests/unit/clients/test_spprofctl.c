@@ -352,7 +352,7 @@ START_TEST(a_snapshot_asks_for_what_the_options_say)
 	RUN("snapshot", "100");
 	ck_assert_int_eq(result.exit_code, CTL_OK);
 	ck_assert_str_eq(
-		result.out, "format=0 top=20 depth=0 width=0 color=0 cumulative=0 timeout=0\n");
+		result.out, "format=0 top=20 depth=3 width=0 color=0 cumulative=0 timeout=0\n");
 	RUN("snapshot", "100", "-f", "collapsed", "--top", "3", "--depth=2", "--cumulative",
 		"--timeout", "30");
 	ck_assert_str_eq(
@@ -373,7 +373,7 @@ START_TEST(text_fits_the_terminal_and_has_colours_unless_refused)
 	static const char *const argv[] = {"spprofctl", "snapshot", "100", NULL};
 	run_in_terminal(argv);
 	ck_assert_str_eq(
-		result.out, "format=0 top=20 depth=0 width=60 color=1 cumulative=0 timeout=0\n");
+		result.out, "format=0 top=20 depth=3 width=60 color=1 cumulative=0 timeout=0\n");
 	setenv("NO_COLOR", "1", 1);
 	run_in_terminal(argv);
 	assert_has(result.out, "width=60 color=0");
