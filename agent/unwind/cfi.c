@@ -108,10 +108,20 @@ static int32_t narrow(int64_t offset)
 	return offset > INT32_MIN && offset <= INT32_MAX ? (int32_t)offset : OFFSET_UNKNOWN;
 }
 
-/* Factored operands wrap as unsigned; narrow() then rejects what is not a plausible offset. */
-static int32_t factored(const struct machine *m, uint64_t operand)
+static int32_t factored(const struct machine *m, int64_t operand)
 {
-	return narrow((int64_t)(operand * (uint64_t)m->entry->data_align));
+	int64_t offset;
+	if (__builtin_mul_overflow(operand, m->entry->data_align, &offset))
+		return OFFSET_UNKNOWN;
+	return narrow(offset);
+}
+
+/* An unsigned operand; one that is too large for the signed type remains too large for an offset.
+ */
+static int64_t read_operand(struct cursor *c)
+{
+	uint64_t operand = cursor_read_uleb(c);
+	return operand <= INT64_MAX ? (int64_t)operand : INT64_MAX;
 }
 
 static void set_saved(struct machine *m, uint64_t reg, enum place place, int32_t offset)
@@ -240,20 +250,20 @@ static bool execute_cfa(struct machine *m, struct cursor *c, uint8_t opcode)
 	switch (opcode) {
 	case CFA_DEF_CFA:
 		set_cfa_base(m, cursor_read_uleb(c));
-		m->row.cfa_offset = narrow((int64_t)cursor_read_uleb(c));
+		m->row.cfa_offset = narrow(read_operand(c));
 		return true;
 	case CFA_DEF_CFA_SF:
 		set_cfa_base(m, cursor_read_uleb(c));
-		m->row.cfa_offset = factored(m, (uint64_t)cursor_read_sleb(c));
+		m->row.cfa_offset = factored(m, cursor_read_sleb(c));
 		return true;
 	case CFA_DEF_CFA_REGISTER:
 		set_cfa_base(m, cursor_read_uleb(c));
 		return true;
 	case CFA_DEF_CFA_OFFSET:
-		m->row.cfa_offset = narrow((int64_t)cursor_read_uleb(c));
+		m->row.cfa_offset = narrow(read_operand(c));
 		return true;
 	case CFA_DEF_CFA_OFFSET_SF:
-		m->row.cfa_offset = factored(m, (uint64_t)cursor_read_sleb(c));
+		m->row.cfa_offset = factored(m, cursor_read_sleb(c));
 		return true;
 	case CFA_DEF_CFA_EXPRESSION:
 		block = cursor_read_block(c);
@@ -269,13 +279,13 @@ static bool execute_register(struct machine *m, struct cursor *c, uint8_t opcode
 	uint64_t reg = cursor_read_uleb(c);
 	switch (opcode) {
 	case CFA_OFFSET_EXTENDED:
-		set_saved(m, reg, PLACE_AT_CFA, factored(m, cursor_read_uleb(c)));
+		set_saved(m, reg, PLACE_AT_CFA, factored(m, read_operand(c)));
 		return true;
 	case CFA_OFFSET_EXTENDED_SF:
-		set_saved(m, reg, PLACE_AT_CFA, factored(m, (uint64_t)cursor_read_sleb(c)));
+		set_saved(m, reg, PLACE_AT_CFA, factored(m, cursor_read_sleb(c)));
 		return true;
 	case CFA_GNU_NEGATIVE_OFFSET_EXTENDED:
-		set_saved(m, reg, PLACE_AT_CFA, factored(m, -cursor_read_uleb(c)));
+		set_saved(m, reg, PLACE_AT_CFA, factored(m, -read_operand(c)));
 		return true;
 	case CFA_RESTORE_EXTENDED:
 		restore_initial(m, reg);
@@ -341,7 +351,7 @@ static enum outcome execute(struct machine *m, struct cursor *c)
 	case CFA_ADVANCE_LOC:
 		return advance_by(m, opcode & 0x3f);
 	case CFA_OFFSET:
-		set_saved(m, opcode & 0x3f, PLACE_AT_CFA, factored(m, cursor_read_uleb(c)));
+		set_saved(m, opcode & 0x3f, PLACE_AT_CFA, factored(m, read_operand(c)));
 		return GO_ON;
 	case CFA_RESTORE:
 		restore_initial(m, opcode & 0x3f);

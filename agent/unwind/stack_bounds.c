@@ -116,7 +116,8 @@ static void enter_foreign(struct stack_bounds *bounds, uintptr_t low)
 
 void stack_bounds_begin(struct stack_bounds *bounds, uintptr_t sp)
 {
-	bounds->probes_up = bounds->probes_down = STACK_BOUNDS_PROBES;
+	bounds->probes_up = STACK_BOUNDS_PROBES_UP;
+	bounds->probes_down = STACK_BOUNDS_PROBES_DOWN;
 	if (!enter_own(bounds, sp))
 		enter_foreign(bounds, sp);
 }

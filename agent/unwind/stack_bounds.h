@@ -13,9 +13,9 @@
  * top or far away) may be gone tomorrow: each page is asked for again in each walk that wants it,
  * upward from where the walk came in, so that no gap is stepped over.
  *
- * Asking is one rt_sigprocmask() that fails before it does anything; see stack_bounds.c. A walk
- * asks at most STACK_BOUNDS_PROBES times in either direction: downward it goes on in the next walk,
- * upward it stops.
+ * Asking is one rt_sigprocmask() that fails before it does anything; see stack_bounds.c. How often
+ * one walk may ask is bounded: downward, where nothing is asked twice, by the usual size of a stack
+ * (the next walk goes on from there); upward by STACK_BOUNDS_PROBES_UP, then the walk ends.
  *
  * Guaranteed: no read of a walk faults, unless another thread unmaps or protects the stack that
  * this thread runs on while it walks, or the program has taken away pages between a remembered page
@@ -30,7 +30,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { STACK_BOUNDS_PROBES = 256 };
+enum { STACK_BOUNDS_PROBES_DOWN = 2048, STACK_BOUNDS_PROBES_UP = 256 };
 
 struct stack_bounds {
 	uintptr_t low;	 /* reads begin here: what lies below belongs to nobody, or to ourselves */

@@ -24,3 +24,7 @@ tests_fuzz_fuzz_record_LDADD = libfuzzmain.la libspingest.la
 unit_tests += tests/fuzz/fuzz_segment
 tests_fuzz_fuzz_segment_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_segment_LDADD = libfuzzmain.la libfakesegment.la libspingest.la
+
+unit_tests += tests/fuzz/fuzz_cfi
+tests_fuzz_fuzz_cfi_CPPFLAGS = $(test_cppflags) $(agent_cppflags)
+tests_fuzz_fuzz_cfi_LDADD = libfuzzmain.la libagent.la

@@ -4,6 +4,66 @@ AM_TESTS_ENVIRONMENT += SPPROF_SANITIZED=1; export SPPROF_SANITIZED;
 endif
 
 unwind_test_cppflags = $(test_cppflags) $(agent_cppflags) -I$(srcdir)/tests/programs
+unwind_test_cflags = $(AM_CFLAGS) -fno-omit-frame-pointer -fno-optimize-sibling-calls
+unwind_test_ldadd = libagent.la libunwindtruth.la $(CHECK_LIBS)
+
+# Chains of calls that know their own truth: without frame pointers, so that only CFI can follow them.
+check_LTLIBRARIES += libunwindtruth.la
+libunwindtruth_la_CFLAGS = $(AM_CFLAGS) -O2 -fomit-frame-pointer
+libunwindtruth_la_SOURCES = tests/programs/unwind_truth.c tests/programs/unwind_truth.h
+
+unit_tests += tests/unit/unwind/test_cfi
+tests_unit_unwind_test_cfi_SOURCES = tests/unit/unwind/test_cfi.c \
+	tests/unit/unwind/cfi_object.c tests/unit/unwind/cfi_object.h
+tests_unit_unwind_test_cfi_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_cfi_LDADD = $(unwind_test_ldadd)
+
+unit_tests += tests/unit/unwind/test_eh_frame
+tests_unit_unwind_test_eh_frame_SOURCES = tests/unit/unwind/test_eh_frame.c \
+	tests/unit/unwind/cfi_object.c tests/unit/unwind/cfi_object.h
+tests_unit_unwind_test_eh_frame_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_eh_frame_LDADD = $(unwind_test_ldadd)
+
+unit_tests += tests/unit/unwind/test_rule_cache
+tests_unit_unwind_test_rule_cache_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_rule_cache_LDADD = $(unwind_test_ldadd)
+
+unit_tests += tests/unit/unwind/test_stack_bounds
+tests_unit_unwind_test_stack_bounds_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_stack_bounds_LDADD = $(unwind_test_ldadd)
+
+unit_tests += tests/unit/unwind/test_walk
+tests_unit_unwind_test_walk_SOURCES = tests/unit/unwind/test_walk.c \
+	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
+tests_unit_unwind_test_walk_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_walk_CFLAGS = $(unwind_test_cflags)
+tests_unit_unwind_test_walk_LDADD = $(unwind_test_ldadd)
+
+unit_tests += tests/unit/unwind/test_walk_stacks
+tests_unit_unwind_test_walk_stacks_SOURCES = tests/unit/unwind/test_walk_stacks.c \
+	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
+tests_unit_unwind_test_walk_stacks_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_walk_stacks_CFLAGS = $(unwind_test_cflags)
+tests_unit_unwind_test_walk_stacks_LDADD = $(unwind_test_ldadd)
+
+# One source, two libraries whose code is alike and whose frames are not.
+unwind_lib_ldflags = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+check_LTLIBRARIES += tests/programs/unwind_lib_small.la tests/programs/unwind_lib_large.la
+tests_programs_unwind_lib_small_la_SOURCES = tests/programs/unwind_lib.c tests/programs/unwind_lib.h
+tests_programs_unwind_lib_small_la_CPPFLAGS = -DUNWIND_LIB_FRAME_BYTES=264
+tests_programs_unwind_lib_small_la_CFLAGS = -std=gnu11 -Wall -Wextra -O2
+tests_programs_unwind_lib_small_la_LDFLAGS = $(unwind_lib_ldflags)
+tests_programs_unwind_lib_large_la_SOURCES = tests/programs/unwind_lib.c tests/programs/unwind_lib.h
+tests_programs_unwind_lib_large_la_CPPFLAGS = -DUNWIND_LIB_FRAME_BYTES=520
+tests_programs_unwind_lib_large_la_CFLAGS = -std=gnu11 -Wall -Wextra -O2
+tests_programs_unwind_lib_large_la_LDFLAGS = $(unwind_lib_ldflags)
+
+unit_tests += tests/unit/unwind/test_walk_unload
+tests_unit_unwind_test_walk_unload_SOURCES = tests/unit/unwind/test_walk_unload.c \
+	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
+tests_unit_unwind_test_walk_unload_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_walk_unload_CFLAGS = $(unwind_test_cflags)
+tests_unit_unwind_test_walk_unload_LDADD = $(unwind_test_ldadd)
 
 # Real programs under a preload that compares our walk with libgcc's.
 check_LTLIBRARIES += tests/programs/unwind_oracle.la

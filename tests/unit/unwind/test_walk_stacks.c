@@ -1,0 +1,321 @@
+/* Walks on stacks that are not the thread's own, and on memory that is no stack at all. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+#include "support/tap_main.h"
+#include "unwind/stack_bounds.h"
+#include "unwind_judge.h"
+#include "unwind_truth.h"
+
+enum { PAGE = 4096, STACK_PAGES = 64, RANDOM_WALKS = 60000 };
+
+static struct unwind_judgement last;
+static unsigned judged[UNWIND_WRONG + 1];
+static unsigned stopped[WIRE_STOP_KINDS];
+
+static void set_up(void)
+{
+	walk_init();
+}
+
+static __attribute__((noinline)) void capture(void)
+{
+	struct walk_regs regs = UNWIND_JUDGE_CALLER();
+	unwind_judge(&regs, &last);
+	judged[last.verdict]++;
+	stopped[last.walk.stop]++;
+	if (last.verdict == UNWIND_WRONG)
+		unwind_judge_print(&last, STDOUT_FILENO);
+}
+
+/* A stack between two pages that nobody may touch. */
+static uint8_t *map_stack(void)
+{
+	size_t size = (STACK_PAGES + 2) * PAGE;
+	uint8_t *memory =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(memory, MAP_FAILED);
+	ck_assert_int_eq(mprotect(memory, PAGE, PROT_NONE), 0);
+	ck_assert_int_eq(mprotect(memory + (STACK_PAGES + 1) * PAGE, PAGE, PROT_NONE), 0);
+	return memory + PAGE;
+}
+
+static void unmap_stack(uint8_t *stack)
+{
+	ck_assert_int_eq(munmap(stack - PAGE, (STACK_PAGES + 2) * PAGE), 0);
+}
+
+/* -- alternate signal stacks -- */
+
+static void on_signal(int number)
+{
+	(void)number;
+	capture();
+}
+
+static void raise_signal(void)
+{
+	raise(SIGUSR1);
+}
+
+static void *raise_on_alternate_stack(void *stack)
+{
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
+	stack_t alternate = {.ss_sp = stack, .ss_size = STACK_PAGES * PAGE};
+	ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
+	ck_assert_int_eq(sigaltstack(&alternate, NULL), 0);
+	for (unsigned first = 0; first < unwind_truth_functions(); first++)
+		unwind_truth_run(first, 1 + (int)first % 30, raise_signal);
+	return NULL;
+}
+
+static void assert_all_whole(unsigned count)
+{
+	ck_assert_uint_eq(judged[UNWIND_SAME], count);
+	ck_assert_uint_eq(stopped[WIRE_STOP_END], count);
+}
+
+START_TEST(a_handler_on_an_alternate_stack_is_walked_back_to_the_main_stack)
+{
+	raise_on_alternate_stack(map_stack());
+	assert_all_whole(unwind_truth_functions());
+}
+END_TEST
+
+START_TEST(a_handler_on_an_alternate_stack_is_walked_back_to_a_threads_stack)
+{
+	pthread_t thread;
+	ck_assert_int_eq(pthread_create(&thread, NULL, raise_on_alternate_stack, map_stack()), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	assert_all_whole(unwind_truth_functions());
+}
+END_TEST
+
+/* -- coroutines -- */
+
+static ucontext_t outer, inner;
+static unsigned coroutine_steps;
+
+static void capture_and_yield(void)
+{
+	capture();
+	swapcontext(&inner, &outer);
+	capture();
+}
+
+static void coroutine(void)
+{
+	for (unsigned first = 0;; first++) {
+		unwind_truth_run(first, 10 + (int)first % 20, capture_and_yield);
+		coroutine_steps++;
+	}
+}
+
+static void start_coroutine(uint8_t *stack)
+{
+	ck_assert_int_eq(getcontext(&inner), 0);
+	inner.uc_stack.ss_sp = stack;
+	inner.uc_stack.ss_size = STACK_PAGES * PAGE;
+	inner.uc_link = &outer;
+	makecontext(&inner, coroutine, 0);
+}
+
+/* The frames agree with libgcc's down to glibc's entry, which has no END in its CFI. */
+static void assert_walked_to_entry(unsigned count)
+{
+	ck_assert_uint_eq(judged[UNWIND_SAME], count);
+	ck_assert_uint_eq(stopped[WIRE_STOP_NO_INFO] + stopped[WIRE_STOP_END], count);
+}
+
+START_TEST(coroutines_are_walked_to_their_entry_and_may_vanish)
+{
+	unsigned expected = 0;
+	for (int round = 0; round < 5; round++) {
+		uint8_t *stack = map_stack();
+		start_coroutine(stack);
+		for (int i = 0; i < 8; i++)
+			swapcontext(&outer, &inner);
+		expected += 2 * 8 - 1; /* the last one has not come back from its yield */
+		unmap_stack(stack);
+		capture();
+		ck_assert_int_eq(last.walk.stop, WIRE_STOP_END);
+		stopped[WIRE_STOP_END]--;
+		judged[last.verdict]--;
+	}
+	ck_assert_uint_eq(coroutine_steps, 5 * 7);
+	assert_walked_to_entry(expected);
+}
+END_TEST
+
+/* As above, but the coroutine's stack lies below the control block of the thread, with a hole
+ * between. */
+static void *run_coroutine_below(void *stack)
+{
+	start_coroutine(stack);
+	for (int i = 0; i < 8; i++) {
+		swapcontext(&outer, &inner);
+		capture();
+		ck_assert_int_eq(last.walk.stop, WIRE_STOP_END);
+	}
+	stopped[WIRE_STOP_END] -= 8;
+	judged[UNWIND_SAME] -= 8;
+	return NULL;
+}
+
+START_TEST(a_coroutine_below_the_threads_stack_is_walked_without_crossing_the_gap)
+{
+	pthread_t thread;
+	pthread_attr_t attributes;
+	uint8_t *memory = mmap(NULL, (3 * STACK_PAGES + 1) * PAGE, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(memory, MAP_FAILED);
+	ck_assert_int_eq(munmap(memory + STACK_PAGES * PAGE, PAGE), 0);
+	pthread_attr_init(&attributes);
+	ck_assert_int_eq(pthread_attr_setstack(&attributes, memory + (STACK_PAGES + 1) * PAGE,
+				 2 * STACK_PAGES * PAGE),
+		0);
+	ck_assert_int_eq(pthread_create(&thread, &attributes, run_coroutine_below, memory), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	assert_walked_to_entry(2 * 8 - 1);
+}
+END_TEST
+
+/* -- memory that is no stack -- */
+
+static uint64_t random_state = 88172645463325252u;
+
+static uint64_t next_random(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+/* Somewhere in libc's or our own code: such words are what leads a walk on. */
+static uintptr_t random_pc(void)
+{
+	uintptr_t base = next_random() % 16 ? (uintptr_t)&qsort : (uintptr_t)&unwind_truth_run;
+	return base + next_random() % 0x100000 - 0x20000;
+}
+
+static uintptr_t random_word(uint8_t *stack)
+{
+	switch (next_random() % 8) {
+	case 0:
+	case 1:
+		return (uintptr_t)stack + next_random() % (STACK_PAGES * PAGE);
+	case 2:
+		return (uintptr_t)stack + next_random() % (STACK_PAGES * PAGE / 8) * 8;
+	case 3:
+		return next_random();
+	case 4:
+		return next_random() % 4096 - 2048;
+	default:
+		return random_pc();
+	}
+}
+
+static void fill(uint8_t *stack)
+{
+	for (size_t i = 0; i < STACK_PAGES * PAGE / 8; i++)
+		((uintptr_t *)stack)[i] = random_word(stack);
+}
+
+START_TEST(random_stacks_and_registers_crash_no_walk)
+{
+	uint64_t frames[WIRE_MAX_FRAMES];
+	uint64_t found = 0;
+	uint8_t *stack = map_stack();
+	for (int i = 0; i < RANDOM_WALKS; i++) {
+		if (i % 200 == 0)
+			fill(stack);
+		struct walk_result result;
+		struct walk_regs regs = {random_pc(),
+			(uintptr_t)stack + next_random() % (STACK_PAGES * PAGE / 8) * 8,
+			random_word(stack)};
+		if (i % 16 == 0)
+			regs.sp = random_word(stack);
+		if (i % 64 == 1)
+			regs.sp = (uintptr_t)stack + STACK_PAGES * PAGE - 8 * (next_random() % 4);
+		walk_stack(&regs, frames, WIRE_MAX_FRAMES, &result);
+		ck_assert_uint_ge(result.frame_count, 1);
+		ck_assert_uint_le(result.frame_count, WIRE_MAX_FRAMES);
+		ck_assert_uint_lt(result.stop, WIRE_STOP_KINDS);
+		found += result.frame_count - 1;
+		stopped[result.stop]++;
+	}
+	printf("# %lu frames; end %u, max %u, no info %u, bounds %u, unsupported %u\n",
+		(unsigned long)found, stopped[0], stopped[1], stopped[2], stopped[3], stopped[4]);
+	/* The walks do get somewhere: otherwise nothing was tried. */
+	ck_assert_uint_gt(found, RANDOM_WALKS / 4);
+	ck_assert_uint_gt(stopped[WIRE_STOP_BOUNDS], RANDOM_WALKS / 100);
+}
+END_TEST
+
+START_TEST(random_words_on_the_own_stack_crash_no_walk)
+{
+	volatile uintptr_t words[4096];
+	uint64_t frames[WIRE_MAX_FRAMES];
+	for (int i = 0; i < RANDOM_WALKS; i++) {
+		struct walk_result result;
+		if (i % 200 == 0)
+			for (int k = 0; k < 4096; k++)
+				words[k] = random_word((uint8_t *)words);
+		struct walk_regs regs = {random_pc(), (uintptr_t)&words[next_random() % 4096],
+			random_word((uint8_t *)words)};
+		walk_stack(&regs, frames, WIRE_MAX_FRAMES, &result);
+		ck_assert_uint_lt(result.stop, WIRE_STOP_KINDS);
+	}
+}
+END_TEST
+
+/* A kernel's signal frame whose saved registers lead in a circle. */
+START_TEST(a_circle_of_signal_frames_ends_by_the_limit)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+	ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
+	raise(SIGUSR1);
+	/* frames[0] is in the handler, which returns to the trampoline */
+	uintptr_t trampoline = last.frames[1];
+	uint8_t *stack = map_stack();
+	uintptr_t *context = (uintptr_t *)(stack + PAGE);
+	for (int i = 0; i < 64; i++)
+		context[i] = i == 160 / 8 ? (uintptr_t)context : trampoline;
+	uint64_t frames[WIRE_MAX_FRAMES];
+	struct walk_result result;
+	struct walk_regs regs = {trampoline, (uintptr_t)context, 0};
+	uint64_t before = stack_bounds_probes();
+	walk_stack(&regs, frames, WIRE_MAX_FRAMES, &result);
+	ck_assert_uint_eq(result.frame_count, WIRE_MAX_FRAMES);
+	ck_assert_int_eq(result.stop, WIRE_STOP_MAX);
+	ck_assert_uint_le(stack_bounds_probes() - before, 8);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+	Suite *suite = suite_create("walk_stacks");
+	TCase *stacks = tcase_create("stacks");
+	tcase_add_checked_fixture(stacks, set_up, NULL);
+	tcase_set_timeout(stacks, 60);
+	tcase_add_test(stacks, a_handler_on_an_alternate_stack_is_walked_back_to_the_main_stack);
+	tcase_add_test(stacks, a_handler_on_an_alternate_stack_is_walked_back_to_a_threads_stack);
+	tcase_add_test(stacks, coroutines_are_walked_to_their_entry_and_may_vanish);
+	tcase_add_test(
+		stacks, a_coroutine_below_the_threads_stack_is_walked_without_crossing_the_gap);
+	tcase_add_test(stacks, random_stacks_and_registers_crash_no_walk);
+	tcase_add_test(stacks, random_words_on_the_own_stack_crash_no_walk);
+	tcase_add_test(stacks, a_circle_of_signal_frames_ends_by_the_limit);
+	suite_add_tcase(suite, stacks);
+	return suite;
+}
+
+TAP_MAIN(make_suite)
