@@ -145,16 +145,16 @@ static void note_stacks(const struct writer *w)
 		begin(w);
 		put_share(w, quality->stacks_stopped, all);
 		buffer_printf(w->out,
-			" end early, in code without unwind information; `spprofctl doctor %" PRId32
-			"` names it\n",
+			" end early, in code without unwind information; `spprofctl stats %" PRId32
+			"` counts them by reason\n",
 			w->snapshot->pid);
 	}
 	if (is_notable(quality->stacks_guessed, all)) {
 		begin(w);
 		put_share(w, quality->stacks_guessed, all);
 		buffer_printf(w->out,
-			" have frames that were guessed; `spprofctl doctor %" PRId32
-			"` names the code\n",
+			" have frames that were guessed; `spprofctl stats %" PRId32
+			"` counts them\n",
 			w->snapshot->pid);
 	}
 }
@@ -166,8 +166,8 @@ static void note_unresolved(const struct writer *w)
 		return;
 	begin(w);
 	buffer_printf(w->out,
-		"%" PRIu64 " of %" PRIu64 " code locations have no name; install debug "
-		"symbols or set DEBUGINFOD_URLS for spprofd\n",
+		"%" PRIu64 " of %" PRIu64 " code locations have no name; install the "
+		"debug symbols of their packages\n",
 		quality->locations_unresolved, quality->locations_total);
 }
 
