@@ -64,9 +64,11 @@ void program_start(struct program *program, const char *const argv[])
 		}
 		dup2(program->terminal ? program_end : program->out_fd, STDOUT_FILENO);
 		dup2(program->err_fd, STDERR_FILENO);
+		if (program->uid && setuid(program->uid) < 0)
+			_exit(1);
 		execv(path, (char **)argv);
 		perror(path);
-		_exit(99);
+		_exit(PROGRAM_NOT_STARTED);
 	}
 	if (program_end >= 0)
 		close(program_end);

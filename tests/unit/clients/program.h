@@ -3,9 +3,12 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#define PROGRAM_NOT_STARTED 99 /* an exit code */
+
 struct program {
 	pid_t pid;
 	int out_fd, err_fd;
+	uid_t uid;	 /* to run as; 0: the caller's */
 	bool terminal;	 /* its standard output is one, 60 columns wide, and controls it; out_fd is
 			    the other end */
 	int exit_code;	 /* after program_wait(): 128 + signal where one ended it */
@@ -14,7 +17,8 @@ struct program {
 
 /*
  * argv[0] is found in the build tree; the environment is the caller's. *program is zero, or has
- * been run before; `terminal` and an err_fd > 0 of the caller's (it is closed) may be set in it.
+ * been run before; `uid`, `terminal` and an err_fd > 0 of the caller's (it is closed) may be set in
+ * it.
  */
 void program_start(struct program *program, const char *const argv[]);
 void program_wait(struct program *program);
