@@ -99,6 +99,8 @@ static int write_last_snapshot(struct run *run, struct link *link)
 	Spprof__V1__SnapshotRequest request = SPPROF__V1__SNAPSHOT_REQUEST__INIT;
 	request.pid = run->child.pid;
 	request.format = run->arguments->format;
+	request.top = FETCH_DEFAULT_TOP;
+	request.depth = FETCH_DEFAULT_DEPTH;
 	request.timeout_ms = NAMES_MS;
 	bool output_failed;
 	int result = fetch_snapshot(link, &request, &run->output, &output_failed);

@@ -13,8 +13,6 @@
 #include "ctl/message.h"
 
 #define MAX_TIMEOUT_S 30
-#define DEFAULT_TOP   20
-#define DEFAULT_DEPTH 3
 
 enum { KEY_TOP = CLI_LONG_ONLY, KEY_DEPTH, KEY_CUMULATIVE, KEY_TIMEOUT };
 
@@ -152,8 +150,8 @@ static int take_snapshot(const struct ctl *ctl, struct arguments *arguments)
 static int run(struct ctl *ctl, int argc, char **argv)
 {
 	struct arguments arguments = {.request = SPPROF__V1__SNAPSHOT_REQUEST__INIT};
-	arguments.request.top = DEFAULT_TOP;
-	arguments.request.depth = DEFAULT_DEPTH;
+	arguments.request.top = FETCH_DEFAULT_TOP;
+	arguments.request.depth = FETCH_DEFAULT_DEPTH;
 	_cleanup_(cli_deinit) struct cli cli;
 	cli_init(&cli, ctl, &cmd_snapshot, argc, argv);
 	for (int key; (key = cli_next(&cli)) != CLI_END;) {
