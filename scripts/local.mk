@@ -5,5 +5,5 @@ dist_check_SCRIPTS += \
 	scripts/check-exports \
 	scripts/check-atomics \
 	scripts/check-requirements
-EXTRA_DIST += scripts/bootstrap scripts/test scripts/test-results scripts/packages scripts/install-packages \
+EXTRA_DIST += scripts/bootstrap scripts/test scripts/test-results scripts/packages scripts/install-packages scripts/build-env \
 	.ci/run .github/workflows/ci.yml

@@ -1,6 +1,10 @@
 # One folder per kind of test; each adds to unit_tests (run by `make check`, TAP on stdout) or to its own list.
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 LOG_DRIVER_FLAGS = --comments
+# An extension of its own lets tests in Python run that are not in TESTS (check-statistics).
+TEST_EXTENSIONS = .py
+PY_LOG_DRIVER = $(LOG_DRIVER)
+PY_LOG_DRIVER_FLAGS = $(LOG_DRIVER_FLAGS)
 AM_TESTS_ENVIRONMENT += SRCDIR='$(abs_srcdir)'; BUILDDIR='$(abs_builddir)'; PYTHONDONTWRITEBYTECODE=1; \
 	export SRCDIR BUILDDIR PYTHONDONTWRITEBYTECODE;
 

@@ -1,12 +1,28 @@
-# Tests of the installed programs, from the build tree. A sanitized agent cannot be preloaded into an
-# unsanitized program, so instrumented builds leave those out that preload it.
+# Tests of the programs, from the build tree. A sanitized agent cannot be preloaded into an unsanitized program, so
+# instrumented builds leave those out that preload it.
 preload_tests = \
 	tests/integration/test_entry_points.sh \
 	tests/integration/test_instructions.sh \
-	tests/integration/test_syscalls.sh
+	tests/integration/test_syscalls.sh \
+	tests/integration/test_python_end_to_end.py \
+	tests/integration/test_bad_input.py \
+	tests/integration/redis_truth.py
+
+# Too long for `make check`: .ci/run makes some runs of each, `make check-long` many.
+long_tests = \
+	tests/integration/ground_truth_stats.py \
+	tests/integration/redis_truth.py \
+	tests/integration/test_completeness.py
 
 if !SANITIZED
 dist_check_SCRIPTS += $(preload_tests)
 else
 EXTRA_DIST += $(preload_tests)
 endif
+EXTRA_DIST += tests/integration/profiled.py tests/integration/ground_truth_stats.py \
+	tests/integration/test_completeness.py
+
+# The statistics of .ci/run; more runs by SPPROF_TRUTH_RUNS and SPPROF_REDIS_RUNS.
+check-statistics: all
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(long_tests) tests/model/test_announce_model'
+.PHONY: check-statistics

@@ -6,3 +6,16 @@ tests_programs_alloc_family_CFLAGS = $(AM_CFLAGS) -fno-builtin -Wno-alloc-size-l
 tests_programs_alloc_family_LDADD = -lm
 tests_programs_new_forms_SOURCES = tests/programs/new_forms.cpp
 tests_programs_new_forms_CXXFLAGS = -std=c++17 -Wall -Wextra $(SANITIZER_FLAGS) -pthread
+
+# The truth that estimates are compared with: a program that knows, and a preload that counts.
+check_PROGRAMS += tests/programs/ground_truth
+tests_programs_ground_truth_SOURCES = tests/programs/ground_truth.c
+tests_programs_ground_truth_CFLAGS = $(AM_CFLAGS) -O1 -fno-builtin -fno-optimize-sibling-calls -pthread
+tests_programs_ground_truth_LDADD = -lm
+
+check_LTLIBRARIES += tests/programs/libcount-preload.la
+tests_programs_libcount_preload_la_SOURCES = tests/programs/count_preload.c tests/programs/count_preload.h
+tests_programs_libcount_preload_la_CPPFLAGS = -I$(srcdir)/tests
+tests_programs_libcount_preload_la_CFLAGS = $(AM_CFLAGS) -ftls-model=initial-exec -fno-builtin -pthread
+# -rpath makes libtool build a module although it is not installed.
+tests_programs_libcount_preload_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere

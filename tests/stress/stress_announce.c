@@ -18,6 +18,7 @@
 #include "sampler.h"
 #include "segment.h"
 #include "spprof/wire/record.h"
+#include "support/own_segment.h"
 
 enum { THREADS = 4, RINGS = 8, RING_SIZE = 256 << 10, MAILBOXES = 64, OPERATIONS = 60000 };
 
@@ -234,6 +235,7 @@ int main(void)
 		segment_create(&segment, RINGS, RING_SIZE, 1, 1) != 0 ||
 		heap_map_init(&map, private_memory_map(size), size) != 0)
 		abort();
+	own_segment(segment.fd);
 	run_threads();
 	heap_map_each(&map, compare, &comparison);
 	for (uint64_t id = 1; id < id_limit; id++)

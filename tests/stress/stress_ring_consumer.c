@@ -24,6 +24,7 @@
 #include "stress/segment_source.h"
 #include "support/fake_segment.h"
 #include "support/random.h"
+#include "support/own_segment.h"
 
 enum { THREADS = 6, RINGS = 4, RING_SIZE = WIRE_MIN_RING_SIZE, RECORDS = 200000 };
 
@@ -227,8 +228,10 @@ int main(void)
 		if (!seen[i].births || !seen[i].deaths)
 			abort();
 	}
-	if (fork_word_make() != 0 || segment_create(&segment, RINGS, RING_SIZE, 1, 1) != 0 ||
-		segment_source_open(&map, &segment) != 0 || ring_consumer_new(&consumer, map) != 0)
+	if (fork_word_make() != 0 || segment_create(&segment, RINGS, RING_SIZE, 1, 1) != 0)
+		abort();
+	own_segment(segment.fd);
+	if (segment_source_open(&map, &segment) != 0 || ring_consumer_new(&consumer, map) != 0)
 		abort();
 	run(consumer);
 	int failures = verdict(consumer);

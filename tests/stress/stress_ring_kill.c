@@ -30,6 +30,7 @@
 #include "stress/segment_source.h"
 #include "support/fake_segment.h"
 #include "support/random.h"
+#include "support/own_segment.h"
 
 enum {
 	WRITERS = 3,
@@ -273,8 +274,10 @@ int main(void)
 	for (unsigned i = 0; i < WRITERS; i++)
 		if (!(seen[i] = calloc(1, number_limit)))
 			abort();
-	if (accounts == MAP_FAILED || segment_create(&segment, RINGS, RING_SIZE, 1, 1) != 0 ||
-		segment_source_open(&map, &segment) != 0 || ring_consumer_new(&consumer, map) != 0)
+	if (accounts == MAP_FAILED || segment_create(&segment, RINGS, RING_SIZE, 1, 1) != 0)
+		abort();
+	own_segment(segment.fd);
+	if (segment_source_open(&map, &segment) != 0 || ring_consumer_new(&consumer, map) != 0)
 		abort();
 	for (uint64_t i = 0; i < kills; i++)
 		kill_one(consumer, &random);

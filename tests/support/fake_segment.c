@@ -1,6 +1,7 @@
 /* The segment is written like the agent does it, but by one thread and without leases. */
 #include "config.h"
 #include "support/fake_segment.h"
+#include "support/own_segment.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ void fake_segment_init(
 	size_t size = wire_segment_size(ring_count, ring_size);
 	int fd = memfd_create(WIRE_MEMFD_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING | memfd_flags);
 	must(fd >= 0, "memfd_create");
+	own_segment(fd);
 	must(ftruncate(fd, (off_t)size) == 0, "ftruncate");
 	uint8_t *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	must(base != MAP_FAILED, "mmap");

@@ -17,6 +17,7 @@
 #include "segment.h"
 #include "spprof/wire/record.h"
 #include "support/tap_main.h"
+#include "support/own_segment.h"
 
 #define RINGS	  2
 #define RING_SIZE WIRE_MIN_RING_SIZE
@@ -32,6 +33,7 @@ static void set_up(void)
 	ck_assert_int_eq(fork_word_make(), 0);
 	segment_init_private(&segment);
 	ck_assert_int_eq(segment_create(&segment, RINGS, RING_SIZE, 1024, 77), 0);
+	own_segment(segment.fd);
 	ck_assert_int_eq(heap_map_init(&map, private_memory_map(size), size), 0);
 	memset(tail, 0, sizeof tail);
 }

@@ -1,0 +1,151 @@
+"""Programs under the agent and a daemon of their own, from the build tree: what the integration tests share.
+
+    with Profiler() as profiler:
+        with profiler.run(["redis-server", ...], rate="64K") as program:
+            snapshot = profiler.snapshot(program.pid)
+
+The daemon listens in a directory that is removed at the end. Nothing here sleeps for a guessed time: the daemon
+says when it is ready, and programs when they have done their work.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+SRC = os.path.abspath(os.environ.get("SRCDIR", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")))
+BUILD = os.path.abspath(os.environ.get("BUILDDIR", "."))
+sys.path.insert(0, os.path.join(SRC, "tests", "support"))
+from tap import skip_all  # noqa: E402
+
+LIBDIR = os.environ.get("SPPROF_LIBDIR", os.path.join(BUILD, ".libs"))
+BINDIR = os.environ.get("SPPROF_BINDIR", BUILD)
+LIBEXECDIR = os.environ.get("SPPROF_LIBEXECDIR", BUILD)
+AGENT = os.path.join(LIBDIR, "libspprof-agent.so")
+DAEMON = os.path.join(BINDIR, "spprofd")
+CTL = os.path.join(BINDIR, "spprofctl")
+SYMBOLIZER = os.path.join(LIBEXECDIR, "spprof-symbolizer")
+COUNTER = os.path.join(BUILD, "tests", "programs", ".libs", "libcount-preload.so")
+
+
+def need(*programs):
+    """Skips the whole test, visibly, where a program is missing: ours by path, others by name."""
+    for path in (AGENT, DAEMON, CTL, SYMBOLIZER):
+        if not os.access(path, os.R_OK):
+            skip_all(f"{os.path.basename(path)} is not built here")
+    for program in programs:
+        if not shutil.which(program):
+            skip_all(f"{program} is not installed")
+
+
+class Program:
+    """A program under the agent, ended at the end of its `with` block if it has not ended itself."""
+
+    def __init__(self, argv, env, **options):
+        self.process = subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, **options)
+        self.pid = self.process.pid
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if self.process.poll() is None:
+            self.process.kill()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe:
+                pipe.close()
+        self.process.wait()
+
+    def end(self):
+        """Lets a program go that waits for its standard input to end."""
+        self.process.stdin.close()
+        return self.process.wait()
+
+
+class Profiler:
+    def __init__(self, *daemon_options):
+        self.daemon_options = daemon_options
+
+    def __enter__(self):
+        self.directory = tempfile.mkdtemp(prefix="spprof-test-")
+        self.log = open(os.path.join(self.directory, "log"), "w+", encoding="utf-8")
+        read_end, write_end = os.pipe()
+        environment = dict(os.environ, SPPROF_LIBEXECDIR=LIBEXECDIR)
+        self.daemon = subprocess.Popen(
+            [DAEMON, "--socket-dir", self.directory, "--ready-fd", str(write_end), *self.daemon_options],
+            env=environment, pass_fds=[write_end], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        os.close(write_end)
+        with os.fdopen(read_end, "rb") as ready:
+            if not ready.read(1):
+                raise RuntimeError("spprofd did not start: " + self.said())
+        return self
+
+    def __exit__(self, *exception):
+        self.daemon.terminate()
+        self.daemon.wait()
+        self.log.close()
+        shutil.rmtree(self.directory)
+
+    def said(self):
+        self.log.flush()
+        with open(self.log.name, encoding="utf-8") as log:
+            return log.read()
+
+    def env(self, rate=None, ceiling=0, seed=None, preload=(), **more):
+        """The environment of a program under the agent; `preload` names what comes behind it."""
+        env = dict(os.environ, SPPROF_SOCKET=self.directory, SPPROF_CEILING=str(ceiling),
+                   LD_PRELOAD=" ".join([AGENT, *preload]), **more)
+        if rate is not None:
+            env["SPPROF_RATE"] = str(rate)
+        if seed is not None:
+            env["SPPROF_SEED"] = str(seed)
+        return env
+
+    def run(self, argv, rate=None, ceiling=0, seed=None, preload=(), environment=None, **options):
+        env = self.env(rate, ceiling, seed, preload, **(environment or {}))
+        return Program(argv, env, **options)
+
+    def ctl(self, *arguments, check=True, timeout=60):
+        env = dict(os.environ, SPPROF_SOCKET=self.directory)
+        result = subprocess.run([CTL, *map(str, arguments)], env=env, stdin=subprocess.DEVNULL, capture_output=True,
+                                timeout=timeout)
+        if check and result.returncode != 0:
+            raise RuntimeError(f"spprofctl {' '.join(map(str, arguments))}: exit code {result.returncode}: "
+                               f"{result.stderr.decode()}\nspprofd: {self.said()}")
+        return result
+
+    def snapshot(self, pid, *options):
+        return json.loads(self.ctl("snapshot", pid, "-f", "json", *options).stdout)
+
+    def stats(self, pid):
+        return json.loads(self.ctl("stats", pid, "--json").stdout)
+
+
+def functions_of(snapshot, site):
+    """The functions of a site's stack, innermost first."""
+    return [snapshot["frames"][index]["function"] for index in site["stack"]]
+
+
+def losses(snapshot):
+    """What makes a run unfit for statistics, as text; empty if nothing was lost."""
+    quality = snapshot["quality"]
+    found = [f"{key} = {quality[key]}" for key in ("lost_samples", "lost_deaths", "folded_samples") if quality[key]]
+    found += [key for key in ("unconfirmed", ) if quality[key]]
+    found += [] if quality["from_start"] else ["not from the start"]
+    return ", ".join(found)
+
+
+def kept(directory, seed, run):
+    """run(seed), or what it gave when it was last run with `directory`: long series can be interrupted."""
+    if not directory:
+        return run(seed)
+    os.makedirs(directory, exist_ok=True)
+    path = os.path.join(directory, f"{seed}.json")
+    if not os.path.exists(path):
+        result = run(seed)
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            json.dump(result, file)
+        os.rename(path + ".new", path)
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)

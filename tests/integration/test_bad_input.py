@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""What is wrong gets a clear answer, and the daemon goes on (TAP).
+
+Wrong sockets, dead and foreign processes, forged segments, garbage on both sockets, missing permissions: after
+each the daemon must still serve a good program.
+"""
+import array
+import fcntl
+import os
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import profiled  # noqa: E402
+from tap import Tap  # noqa: E402
+
+NOBODY = 65534
+F_ADD_SEALS, SEALS = 1033, 1 | 2 | 4  # F_SEAL_SEAL, SHRINK, GROW
+MAGIC = 0x314745534650505A
+HANDSHAKE = struct.pack("<IHHQ", 0x48505053, 1, 0, 0)
+
+
+def segment(size, magic=MAGIC, major=1, ring_count=4, ring_size=65536, seals=SEALS, header=True):
+    """A memfd that looks like an agent's in all but what the caller says."""
+    fd = os.memfd_create("spprof-segment", os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, size)
+    if header and size >= 4096:
+        os.pwrite(fd, struct.pack("<QHHIII", magic, major, 0, 4096, ring_count, ring_size), 0)
+    if seals:
+        fcntl.fcntl(fd, F_ADD_SEALS, seals)
+    return fd
+
+
+def segment_size(ring_count=4, ring_size=65536):
+    return 4096 + 32 * 256 + (128 << 10) + ring_count * ring_size
+
+
+def hand_over(profiler, data, descriptors):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as agent:
+        agent.connect(os.path.join(profiler.directory, "agent.sock"))
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        agent.sendmsg([data], rights)
+    for fd in descriptors:
+        os.close(fd)
+
+
+def forged_segments():
+    right = segment_size()
+    yield "an empty file", HANDSHAKE, [segment(0)]
+    yield "a segment cut off after its header", HANDSHAKE, [segment(4096)]
+    yield "a segment one byte too short", HANDSHAKE, [segment(right - 1)]
+    yield "a segment one page too long", HANDSHAKE, [segment(right + 4096)]
+    yield "a segment with another magic", HANDSHAKE, [segment(right, magic=0)]
+    yield "a segment of another version", HANDSHAKE, [segment(right, major=9)]
+    yield "a segment that claims 4 billion rings", HANDSHAKE, [segment(right, ring_count=0xFFFFFFFF)]
+    yield "a segment with rings of no size", HANDSHAKE, [segment(right, ring_size=0)]
+    yield "a segment that is not sealed", HANDSHAKE, [segment(right, seals=0)]
+    yield "no descriptor at all", HANDSHAKE, []
+    yield "two descriptors", HANDSHAKE, [segment(right), segment(right)]
+    yield "a pipe", HANDSHAKE, [os.pipe()[0]]
+    yield "a file on disk", HANDSHAKE, [os.open(__file__, os.O_RDONLY)]
+    yield "a handshake of garbage", b"\xff" * 16, [segment(right)]
+    yield "a handshake that is too short", HANDSHAKE[:7], [segment(right)]
+    yield "a handshake that is too long", HANDSHAKE * 100, [segment(right)]
+
+
+def garbage_for_the_api():
+    yield "nothing at all", b""
+    yield "a length of 4 GiB", struct.pack("<IHH", 0xFFFFFFFF, 1, 0) + b"x"
+    yield "a length over the limit", struct.pack("<IHH", (64 << 10) + 1, 1, 0)
+    yield "another version", struct.pack("<IHH", 2, 77, 0) + b"\0\0"
+    yield "a message that is not protobuf", struct.pack("<IHH", 64, 1, 0) + b"\xff" * 64
+    yield "an empty message", struct.pack("<IHH", 0, 1, 0)
+    yield "half a message", struct.pack("<IHH", 100, 1, 0) + b"\x0a"
+    yield "an HTTP request", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    yield "64 KiB of zeros", bytes(65536)
+
+
+def send_garbage(profiler, data):
+    """True if the daemon answers or closes in bounded time, rather than waiting for more."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect(os.path.join(profiler.directory, "api.sock"))
+        try:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(65536):
+                pass
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        except TimeoutError:
+            return False
+    return True
+
+
+class Checks:
+    def __init__(self, tap, profiler, program):
+        self.tap, self.profiler, self.program = tap, profiler, program
+
+    def still_serves(self, name):
+        result = self.profiler.ctl("snapshot", self.program.pid, "-f", "json", check=False)
+        self.tap.ok(result.returncode == 0 and self.profiler.daemon.poll() is None,
+                    f"after {name} the daemon still serves", result.stderr.decode() + self.profiler.said())
+
+    def refused(self, result, code, name):
+        text = result.stderr.decode() if isinstance(result.stderr, bytes) else result.stderr
+        self.tap.ok(result.returncode == code and text.strip(), f"{name}: exit code {code} and a reason",
+                    f"exit code {result.returncode}, said: {text}")
+
+
+def check_processes(checks):
+    profiler = checks.profiler
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    checks.refused(profiler.ctl("snapshot", dead.pid, check=False), 3, "a dead process")
+    with subprocess.Popen(["sleep", "1000"]) as bare:
+        checks.refused(profiler.ctl("snapshot", bare.pid, check=False), 3, "a process without the agent")
+        bare.kill()
+    checks.refused(profiler.ctl("snapshot", 2**31 - 1, check=False), 3, "the largest process id")
+    for wrong in ("0", "-1", "x", "99999999999"):
+        checks.refused(profiler.ctl("snapshot", "--", wrong, check=False), 2, f"'{wrong}' as a process")
+    checks.refused(profiler.ctl("snapshot", checks.program.pid, "-f", "bogus", check=False), 2, "an unknown format")
+    checks.refused(profiler.ctl("snapshot", checks.program.pid, "-o", "/nonexistent/x.json", check=False), 1,
+                   "a file that cannot be written")
+
+
+def check_sockets(checks):
+    for name, directory in (("a directory that does not exist", "/nonexistent"), ("a file", "/etc/passwd"),
+                            ("a path too long for a socket", "/" + "x" * 200)):
+        result = subprocess.run([profiled.CTL, "list"], env=dict(os.environ, SPPROF_SOCKET=directory),
+                                stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        checks.refused(result, 4, f"SPPROF_SOCKET is {name}")
+        env = dict(checks.profiler.env(rate="1K"), SPPROF_SOCKET=directory)
+        done = subprocess.run(["/bin/echo", "fine"], env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        checks.tap.ok(done.returncode == 0 and done.stdout == b"fine\n" and not done.stderr,
+                      f"SPPROF_SOCKET is {name}: the program does not notice", done.stderr.decode())
+
+
+def as_nobody(argv, **options):
+    return subprocess.run(["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", *argv],
+                          stdin=subprocess.DEVNULL, capture_output=True, check=False, **options)
+
+
+def check_users(checks):
+    profiler, tap = checks.profiler, checks.tap
+    if os.getuid() != 0:
+        tap.skip("another user's process is refused", "only root can become another user")
+        return
+    # The build tree may be closed to others: what nobody runs must lie in the open.
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        ctl = os.path.join(place, "spprofctl")
+        subprocess.run(["cp", profiled.CTL, ctl], check=True)
+        os.chmod(profiler.directory, stat.S_IMODE(os.stat(profiler.directory).st_mode) | 0o055)
+        env = dict(os.environ, SPPROF_SOCKET=profiler.directory)
+        result = as_nobody([ctl, "snapshot", str(checks.program.pid)], env=env)
+        checks.refused(result, 5, "another user's process")
+        listed = as_nobody([ctl, "list", "--json"], env=env)
+        tap.ok(str(checks.program.pid) not in listed.stdout.decode(), "another user's list does not show it",
+               listed.stdout.decode())
+        os.chmod(profiler.directory, 0o700)
+        result = as_nobody([ctl, "list"], env=env)
+        tap.ok(result.returncode in (4, 5) and result.stderr, "a directory without permission is named as the reason",
+               result.stderr.decode())
+
+
+def main():
+    profiled.need("setpriv")
+    tap = Tap()
+    with profiled.Profiler() as profiler:
+        source = "import sys; x = [bytes(10000) for _ in range(1000)]; print('full', flush=True); sys.stdin.readline()"
+        with profiler.run(["/usr/bin/python3", "-c", source], rate="16K", stdout=subprocess.PIPE) as program:
+            program.process.stdout.readline()
+            checks = Checks(tap, profiler, program)
+            checks.still_serves("a good start")
+            check_processes(checks)
+            check_sockets(checks)
+            for name, data, descriptors in forged_segments():
+                hand_over(profiler, data, descriptors)
+                checks.still_serves(name)
+            for name, data in garbage_for_the_api():
+                tap.ok(send_garbage(profiler, data), f"{name} to the API is answered or closed")
+                checks.still_serves(name)
+            check_users(checks)
+            checks.still_serves("all of it")
+    tap.done()
+
+
+main()
