@@ -11,9 +11,13 @@
 #include "unwind/cursor.h"
 #include "unwind/eh_frame.h"
 
+/* Kept out of its caller, whose locals need not share the host's stack with these. */
+#define RARE __attribute__((noinline))
+
 enum {
-	MAX_REMEMBERED = 4,	   /* compilers and assemblers nest 1 deep */
-	MAX_INSTRUCTIONS = 65536,  /* bounds the work; gcc's own largest function has 13,000 */
+	MAX_REMEMBERED = 4,	  /* compilers and assemblers nest 1 deep */
+	MAX_INSTRUCTIONS = 65536, /* bounds the work; gcc's own largest function has 13,000 */
+	ADDEND_BITS = 16,
 	OFFSET_UNKNOWN = INT32_MIN /* does not fit: whatever it describes is unsupported */
 };
 
@@ -79,20 +83,29 @@ enum cfa_form {
 	CFA_IS_OTHER,
 };
 
-/* One row of the table that the programs describe, as far as a walk can use it. */
-struct row {
-	int32_t cfa_offset, fp_offset, ra_offset;
-	uint16_t cfa_addend;
-	uint16_t cfa_base : 2; /* enum base */
-	uint16_t cfa_form : 2; /* enum cfa_form */
-	uint16_t fp : 3;       /* enum place */
-	uint16_t ra : 3;
+/* What matters about the return address is only whether it is where it ought to be. */
+enum ra {
+	RA_OTHER,
+	RA_UNDEFINED,
+	RA_IN_PLACE,  /* at CFA + ARCH_RA_FROM_CFA */
+	RA_OF_SIGNAL, /* at sp + ARCH_SIGNAL_PC */
 };
 
-_Static_assert(sizeof(struct row) == 16, "six rows lie on the host's stack");
+/* One row of the table that the programs describe, as far as a walk can use it. */
+struct row {
+	int32_t cfa_offset, fp_offset;
+	uint32_t cfa_addend : ADDEND_BITS;
+	uint32_t cfa_base : 2; /* enum base */
+	uint32_t cfa_form : 2; /* enum cfa_form */
+	uint32_t fp : 3;       /* enum place */
+	uint32_t ra : 2;       /* enum ra */
+};
+
+_Static_assert(sizeof(struct row) == 12, "six rows lie on the host's stack");
 
 struct machine {
-	const struct eh_frame_entry *entry;
+	struct eh_frame_entry entry;
+	struct cursor code;
 	uintptr_t pc;
 	uintptr_t location;
 	struct row row, initial;
@@ -111,7 +124,7 @@ static int32_t narrow(int64_t offset)
 static int32_t factored(const struct machine *m, int64_t operand)
 {
 	int64_t offset;
-	if (__builtin_mul_overflow(operand, m->entry->data_align, &offset))
+	if (__builtin_mul_overflow(operand, m->entry.data_align, &offset))
 		return OFFSET_UNKNOWN;
 	return narrow(offset);
 }
@@ -124,11 +137,19 @@ static int64_t read_operand(struct cursor *c)
 	return operand <= INT64_MAX ? (int64_t)operand : INT64_MAX;
 }
 
+static enum ra ra_at(enum place place, int32_t offset)
+{
+	if (place == PLACE_UNDEFINED)
+		return RA_UNDEFINED;
+	if (place == PLACE_AT_CFA && offset == ARCH_RA_FROM_CFA)
+		return RA_IN_PLACE;
+	return place == PLACE_AT_SP && offset == ARCH_SIGNAL_PC ? RA_OF_SIGNAL : RA_OTHER;
+}
+
 static void set_saved(struct machine *m, uint64_t reg, enum place place, int32_t offset)
 {
 	if (reg == ARCH_DWARF_RA) {
-		m->row.ra = place;
-		m->row.ra_offset = offset;
+		m->row.ra = ra_at(place, offset);
 	} else if (reg == ARCH_DWARF_FP) {
 		m->row.fp = place;
 		m->row.fp_offset = offset;
@@ -137,11 +158,10 @@ static void set_saved(struct machine *m, uint64_t reg, enum place place, int32_t
 
 static void restore_initial(struct machine *m, uint64_t reg)
 {
-	const struct row *initial = &m->initial;
 	if (reg == ARCH_DWARF_RA)
-		set_saved(m, reg, initial->ra, initial->ra_offset);
+		m->row.ra = m->initial.ra;
 	else if (reg == ARCH_DWARF_FP)
-		set_saved(m, reg, initial->fp, initial->fp_offset);
+		set_saved(m, reg, m->initial.fp, m->initial.fp_offset);
 }
 
 static enum base base_of(uint64_t reg)
@@ -171,7 +191,7 @@ static enum outcome advance_to(struct machine *m, uintptr_t location)
 static enum outcome advance_by(struct machine *m, uint64_t delta)
 {
 	uintptr_t distance;
-	if (__builtin_mul_overflow(delta, m->entry->code_align, &distance) ||
+	if (__builtin_mul_overflow(delta, m->entry.code_align, &distance) ||
 		distance > UINTPTR_MAX - m->location)
 		return GIVE_UP;
 	return advance_to(m, m->location + distance);
@@ -205,8 +225,9 @@ static bool apply_plt_expression(struct machine *m, const struct cursor *e)
 }
 
 /* base + offset, deref [+ constant]: what compilers and assemblers write for realigned stacks. */
-static void apply_cfa_expression(struct machine *m, struct cursor *e)
+static RARE void apply_cfa_expression(struct machine *m)
 {
+	struct cursor block = cursor_read_block(&m->code), *e = &block;
 	if (apply_plt_expression(m, e))
 		return;
 	m->row.cfa_form = CFA_IS_OTHER;
@@ -223,7 +244,7 @@ static void apply_cfa_expression(struct machine *m, struct cursor *e)
 		else
 			return;
 	}
-	if (e->broken || e->at < e->end || !loads || addend > UINT16_MAX)
+	if (!e->at || e->at < e->end || !loads || addend >> ADDEND_BITS)
 		return;
 	set_cfa_base(m, reg);
 	m->row.cfa_form = CFA_IS_LOADED;
@@ -232,21 +253,22 @@ static void apply_cfa_expression(struct machine *m, struct cursor *e)
 }
 
 /* Saved at base + offset: the frame pointer of realigned frames, and all of a signal frame. */
-static void apply_saved_expression(struct machine *m, uint64_t reg, struct cursor *e)
+static RARE void apply_saved_expression(struct machine *m, uint64_t reg)
 {
+	struct cursor block = cursor_read_block(&m->code), *e = &block;
 	uint8_t op = cursor_read_u8(e);
 	int64_t offset = cursor_read_sleb(e);
 	enum place place = PLACE_OTHER;
-	if (!e->broken && e->at == e->end && op == OP_BREG0 + ARCH_DWARF_FP)
+	if (e->at && e->at == e->end && op == OP_BREG0 + ARCH_DWARF_FP)
 		place = PLACE_AT_FP;
-	else if (!e->broken && e->at == e->end && op == OP_BREG0 + ARCH_DWARF_SP)
+	else if (e->at && e->at == e->end && op == OP_BREG0 + ARCH_DWARF_SP)
 		place = PLACE_AT_SP;
 	set_saved(m, reg, place, narrow(offset));
 }
 
-static bool execute_cfa(struct machine *m, struct cursor *c, uint8_t opcode)
+static bool execute_cfa(struct machine *m, uint8_t opcode)
 {
-	struct cursor block;
+	struct cursor *c = &m->code;
 	switch (opcode) {
 	case CFA_DEF_CFA:
 		set_cfa_base(m, cursor_read_uleb(c));
@@ -266,16 +288,15 @@ static bool execute_cfa(struct machine *m, struct cursor *c, uint8_t opcode)
 		m->row.cfa_offset = factored(m, cursor_read_sleb(c));
 		return true;
 	case CFA_DEF_CFA_EXPRESSION:
-		block = cursor_read_block(c);
-		apply_cfa_expression(m, &block);
+		apply_cfa_expression(m);
 		return true;
 	}
 	return false;
 }
 
-static bool execute_register(struct machine *m, struct cursor *c, uint8_t opcode)
+static bool execute_register(struct machine *m, uint8_t opcode)
 {
-	struct cursor block;
+	struct cursor *c = &m->code;
 	uint64_t reg = cursor_read_uleb(c);
 	switch (opcode) {
 	case CFA_OFFSET_EXTENDED:
@@ -303,8 +324,7 @@ static bool execute_register(struct machine *m, struct cursor *c, uint8_t opcode
 		set_saved(m, reg, PLACE_OTHER, 0);
 		return true;
 	case CFA_EXPRESSION:
-		block = cursor_read_block(c);
-		apply_saved_expression(m, reg, &block);
+		apply_saved_expression(m, reg);
 		return true;
 	case CFA_VAL_EXPRESSION:
 		cursor_read_block(c);
@@ -314,13 +334,14 @@ static bool execute_register(struct machine *m, struct cursor *c, uint8_t opcode
 	return false;
 }
 
-static enum outcome execute_state(struct machine *m, struct cursor *c, uint8_t opcode)
+static enum outcome execute_state(struct machine *m, uint8_t opcode)
 {
+	struct cursor *c = &m->code;
 	switch (opcode) {
 	case CFA_NOP:
 		return GO_ON;
 	case CFA_SET_LOC:
-		return advance_to(m, cursor_read_pointer(c, m->entry->pointer_encoding));
+		return advance_to(m, cursor_read_pointer(c, m->entry.pointer_encoding));
 	case CFA_ADVANCE_LOC1:
 		return advance_by(m, cursor_read_u8(c));
 	case CFA_ADVANCE_LOC2:
@@ -344,8 +365,9 @@ static enum outcome execute_state(struct machine *m, struct cursor *c, uint8_t o
 	return GIVE_UP;
 }
 
-static enum outcome execute(struct machine *m, struct cursor *c)
+static enum outcome execute(struct machine *m)
 {
+	struct cursor *c = &m->code;
 	uint8_t opcode = cursor_read_u8(c);
 	switch (opcode & 0xc0) {
 	case CFA_ADVANCE_LOC:
@@ -361,30 +383,25 @@ static enum outcome execute(struct machine *m, struct cursor *c)
 	case CFA_DEF_CFA ... CFA_DEF_CFA_EXPRESSION:
 	case CFA_DEF_CFA_SF:
 	case CFA_DEF_CFA_OFFSET_SF:
-		return execute_cfa(m, c, opcode) ? GO_ON : GIVE_UP;
+		return execute_cfa(m, opcode) ? GO_ON : GIVE_UP;
 	case CFA_OFFSET_EXTENDED ... CFA_REGISTER:
 	case CFA_EXPRESSION:
 	case CFA_OFFSET_EXTENDED_SF:
 	case CFA_VAL_OFFSET ... CFA_VAL_EXPRESSION:
 	case CFA_GNU_NEGATIVE_OFFSET_EXTENDED:
-		return execute_register(m, c, opcode) ? GO_ON : GIVE_UP;
+		return execute_register(m, opcode) ? GO_ON : GIVE_UP;
 	}
-	return execute_state(m, c, opcode);
+	return execute_state(m, opcode);
 }
 
 /* Up to the row that covers m->pc, or the program's end: its last row covers the rest. */
-static bool run(struct machine *m, struct cursor c)
+static bool run(struct machine *m, const struct cursor *program)
 {
-	while (c.at < c.end) {
-		if (!m->instructions_left--)
-			return false;
-		enum outcome outcome = execute(m, &c);
-		if (c.broken || outcome == GIVE_UP)
-			return false;
-		if (outcome == ROW_FOUND)
-			return true;
-	}
-	return true;
+	m->code = *program;
+	enum outcome outcome = GO_ON;
+	while (outcome == GO_ON && m->code.at < m->code.end)
+		outcome = m->instructions_left-- ? execute(m) : GIVE_UP;
+	return outcome != GIVE_UP && !cursor_is_broken(&m->code);
 }
 
 /* Believes the mark only if the CFI describes the kernel's frame, for that is what a walk reads. */
@@ -392,8 +409,7 @@ static bool is_kernel_signal_frame(const struct row *row)
 {
 	return row->cfa_form == CFA_IS_LOADED && row->cfa_base == BASE_SP &&
 	       row->cfa_offset == ARCH_SIGNAL_SP && !row->cfa_addend && row->fp == PLACE_AT_SP &&
-	       row->fp_offset == ARCH_SIGNAL_FP && row->ra == PLACE_AT_SP &&
-	       row->ra_offset == ARCH_SIGNAL_PC;
+	       row->fp_offset == ARCH_SIGNAL_FP && row->ra == RA_OF_SIGNAL;
 }
 
 static enum cfi_fp fp_of(const struct row *row)
@@ -417,9 +433,9 @@ static enum cfi_verdict judge(bool is_signal_frame, const struct row *row, struc
 {
 	if (is_signal_frame)
 		return is_kernel_signal_frame(row) ? CFI_SIGNAL : CFI_UNSUPPORTED;
-	if (row->ra == PLACE_UNDEFINED)
+	if (row->ra == RA_UNDEFINED)
 		return CFI_END;
-	if (row->ra != PLACE_AT_CFA || row->ra_offset != ARCH_RA_FROM_CFA || !is_known_cfa(row))
+	if (row->ra != RA_IN_PLACE || !is_known_cfa(row))
 		return CFI_UNSUPPORTED;
 	step->cfa_offset = row->cfa_offset;
 	step->cfa_addend = row->cfa_addend;
@@ -431,29 +447,22 @@ static enum cfi_verdict judge(bool is_signal_frame, const struct row *row, struc
 	return CFI_STEP;
 }
 
-/* Kept apart so that these rows and eh_frame's locals do not lie on the stack at once. */
-static __attribute__((noinline)) enum cfi_verdict evaluate(
-	const struct eh_frame_entry *entry, uintptr_t pc, struct cfi_step *step)
+enum cfi_verdict cfi_find(const struct cfi_object *object, uintptr_t pc, struct cfi_step *step)
 {
 	struct machine m;
-	m.entry = entry;
+	enum cfi_verdict verdict = eh_frame_find(object, pc, &m.entry);
+	if (verdict != CFI_STEP)
+		return verdict;
 	m.pc = pc;
 	m.location = 0; /* the common program has no location; it describes the first row of all */
 	m.instructions_left = MAX_INSTRUCTIONS;
 	m.remembered_count = 0;
 	m.row = m.initial = (struct row){.cfa_form = CFA_UNSET};
-	if (!run(&m, entry->common_program))
+	if (!run(&m, &m.entry.common_program))
 		return CFI_UNSUPPORTED;
 	m.initial = m.row;
-	m.location = entry->code_start;
-	if (!run(&m, entry->own_program))
+	m.location = m.entry.code_start;
+	if (!run(&m, &m.entry.own_program))
 		return CFI_UNSUPPORTED;
-	return judge(entry->is_signal_frame, &m.row, step);
-}
-
-enum cfi_verdict cfi_find(const struct cfi_object *object, uintptr_t pc, struct cfi_step *step)
-{
-	struct eh_frame_entry entry;
-	enum cfi_verdict verdict = eh_frame_find(object, pc, &entry);
-	return verdict == CFI_STEP ? evaluate(&entry, pc, step) : verdict;
+	return judge(m.entry.is_signal_frame, &m.row, step);
 }

@@ -35,7 +35,7 @@ static uint64_t read_leb(struct cursor *c, bool is_signed)
 	uint8_t byte;
 	do {
 		if (shift >= 70) { /* ten bytes hold 64 bits; this bounds the work, too */
-			c->broken = true;
+			cursor_break(c);
 			return 0;
 		}
 		byte = cursor_read_u8(c);
@@ -78,7 +78,7 @@ uint64_t cursor_read_format(struct cursor *c, uint8_t format)
 	case CURSOR_ENC_SLEB:
 		return (uint64_t)cursor_read_sleb(c);
 	}
-	c->broken = true;
+	cursor_break(c);
 	return 0;
 }
 
@@ -92,17 +92,13 @@ uintptr_t cursor_read_pointer(struct cursor *c, uint8_t encoding)
 	case CURSOR_ENC_PC_RELATIVE:
 		return value + here;
 	}
-	c->broken = true;
+	cursor_break(c);
 	return 0;
 }
 
 struct cursor cursor_read_block(struct cursor *c)
 {
 	uint64_t size = cursor_read_uleb(c);
-	struct cursor block = *c;
-	if (cursor_take(c, size))
-		block.end = c->at;
-	else
-		block.at = block.end;
-	return block;
+	const uint8_t *bytes = cursor_take(c, size);
+	return (struct cursor){bytes, bytes ? bytes + size : 0};
 }

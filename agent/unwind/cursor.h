@@ -1,6 +1,6 @@
 /*
  * Reading the numbers of DWARF from hostile memory. A cursor never leaves [at, end); a read that
- * would gives 0 and marks the cursor as broken, so that one check can stand where it matters:
+ * would gives 0 and breaks the cursor for good, so that one check can stand where it matters:
  * before a value is used to find more data, and before a row is believed. For eh_frame and cfi
  * alone; no state, any thread.
  */
@@ -9,8 +9,7 @@
 #include <stdint.h>
 
 struct cursor {
-	const uint8_t *at, *end;
-	bool broken;
+	const uint8_t *at, *end; /* both NULL: broken */
 };
 
 /* Pointer encodings: the format in the low bits, what it is relative to in the high ones. */
@@ -29,16 +28,26 @@ enum {
 	CURSOR_ENC_HEADER_RELATIVE = 0x30,
 };
 
+static inline bool cursor_is_broken(const struct cursor *c)
+{
+	return !c->at;
+}
+
+static inline void cursor_break(struct cursor *c)
+{
+	c->at = c->end = 0;
+}
+
 /* The next `size` bytes, NULL if there are fewer. */
 static inline const uint8_t *cursor_take(struct cursor *c, uint64_t size)
 {
-	if ((uint64_t)(c->end - c->at) < size) {
-		c->broken = true;
-		c->at = c->end;
+	const uint8_t *bytes = c->at;
+	if (!bytes || (uint64_t)(c->end - bytes) < size) {
+		cursor_break(c);
 		return 0;
 	}
 	c->at += size;
-	return c->at - size;
+	return bytes;
 }
 
 static inline uint8_t cursor_read_u8(struct cursor *c)

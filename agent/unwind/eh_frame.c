@@ -6,6 +6,9 @@
 #include "unwind/eh_frame.h"
 #include "unwind/arch.h"
 
+/* Kept out of its caller, whose locals need not share the host's stack with these. */
+#define RARE __attribute__((noinline))
+
 enum {
 	TABLE_ENTRY_BYTES = 8,	   /* start of the code and its FDE, relative to the header */
 	MAX_ENTRY_BYTES = 1 << 24, /* bounds the work; the largest seen are a few hundred KiB */
@@ -15,11 +18,9 @@ enum {
 /* From `at` to the object's end; broken if `at` lies outside. */
 static struct cursor cursor_at(const struct cfi_object *object, uintptr_t at)
 {
-	struct cursor c = {(const uint8_t *)at, (const uint8_t *)object->end, false};
-	if (at < object->start || at > object->end) {
-		c.at = c.end;
-		c.broken = true;
-	}
+	struct cursor c = {(const uint8_t *)at, (const uint8_t *)object->end};
+	if (at < object->start || at > object->end)
+		cursor_break(&c);
 	return c;
 }
 
@@ -28,17 +29,15 @@ static struct cursor body_at(const struct cfi_object *object, uintptr_t at)
 {
 	struct cursor c = cursor_at(object, at);
 	uint32_t length = cursor_read_u32(&c);
-	if (!length || length > MAX_ENTRY_BYTES || length > (uint64_t)(c.end - c.at)) {
-		c.broken = true;
-		c.end = c.at;
-	} else {
+	if (!length || length > MAX_ENTRY_BYTES || length > (uint64_t)(c.end - c.at))
+		cursor_break(&c);
+	else
 		c.end = c.at + length;
-	}
 	return c;
 }
 
 /* Bisects the header's table: the last entry that does not begin behind pc; 0: there is none. */
-static uintptr_t find_fde(const struct cfi_object *object, uintptr_t pc)
+static RARE uintptr_t find_fde(const struct cfi_object *object, uintptr_t pc)
 {
 	uintptr_t header = object->frame_header;
 	struct cursor c = cursor_at(object, header);
@@ -93,35 +92,34 @@ static bool parse_letter(struct eh_frame_entry *entry, struct cursor *data, uint
 	return false;
 }
 
+/* `letters` is a string. */
 static bool parse_augmentation(
-	struct eh_frame_entry *entry, struct cursor *letters, struct cursor *c)
+	struct eh_frame_entry *entry, const uint8_t *letters, struct cursor *c)
 {
-	if (letters->at == letters->end)
+	if (!*letters)
 		return true;
-	if (cursor_read_u8(letters) != 'z')
+	if (*letters != 'z')
 		return false;
 	entry->sized_augmentation = true;
 	struct cursor data = cursor_read_block(c);
-	while (letters->at < letters->end && parse_letter(entry, &data, cursor_read_u8(letters)))
-		;
-	return !data.broken;
+	do
+		letters++;
+	while (*letters && parse_letter(entry, &data, *letters));
+	return !cursor_is_broken(&data);
 }
 
-static bool parse_cie(const struct cfi_object *object, uintptr_t at, struct eh_frame_entry *entry)
+static RARE bool parse_cie(
+	const struct cfi_object *object, uintptr_t at, struct eh_frame_entry *entry)
 {
 	struct cursor c = body_at(object, at);
 	if (cursor_read_u32(&c) != 0) /* an FDE has its distance to the CIE here */
 		return false;
 	uint8_t version = cursor_read_u8(&c);
-	if (c.broken || (version != 1 && version != 3))
-		return false;
-
-	struct cursor letters = c;
+	const uint8_t *letters = c.at;
 	while (cursor_read_u8(&c))
 		;
-	if (c.broken)
+	if (cursor_is_broken(&c) || (version != 1 && version != 3))
 		return false;
-	letters.end = c.at - 1;
 
 	entry->pointer_encoding = CURSOR_ENC_ABSOLUTE;
 	entry->sized_augmentation = false;
@@ -129,10 +127,10 @@ static bool parse_cie(const struct cfi_object *object, uintptr_t at, struct eh_f
 	entry->code_align = cursor_read_uleb(&c);
 	entry->data_align = cursor_read_sleb(&c);
 	uint64_t ra_register = version == 1 ? cursor_read_u8(&c) : cursor_read_uleb(&c);
-	if (ra_register != ARCH_DWARF_RA || !parse_augmentation(entry, &letters, &c))
+	if (ra_register != ARCH_DWARF_RA || !parse_augmentation(entry, letters, &c))
 		return false;
 	entry->common_program = c;
-	return !c.broken;
+	return !cursor_is_broken(&c);
 }
 
 static enum cfi_verdict parse_fde(
@@ -141,20 +139,20 @@ static enum cfi_verdict parse_fde(
 	struct cursor c = body_at(object, at);
 	uintptr_t here = (uintptr_t)c.at;
 	uint32_t cie_distance = cursor_read_u32(&c);
-	if (c.broken || !cie_distance || cie_distance > here - object->start ||
+	if (cursor_is_broken(&c) || !cie_distance || cie_distance > here - object->start ||
 		!parse_cie(object, here - cie_distance, entry))
 		return CFI_UNSUPPORTED;
 
 	entry->code_start = cursor_read_pointer(&c, entry->pointer_encoding);
 	uintptr_t size = cursor_read_format(&c, entry->pointer_encoding & CURSOR_ENC_FORMAT_BITS);
-	if (c.broken)
+	if (cursor_is_broken(&c))
 		return CFI_UNSUPPORTED;
 	if (pc < entry->code_start || pc - entry->code_start >= size)
 		return CFI_NO_INFO;
 	if (entry->sized_augmentation)
 		cursor_read_block(&c);
 	entry->own_program = c;
-	return c.broken ? CFI_UNSUPPORTED : CFI_STEP;
+	return cursor_is_broken(&c) ? CFI_UNSUPPORTED : CFI_STEP;
 }
 
 enum cfi_verdict eh_frame_find(

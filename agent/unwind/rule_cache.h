@@ -50,7 +50,9 @@ enum {
 	RULE_CACHE_WORDS_LOG2 = 14,
 };
 
-extern _Atomic uint64_t rule_cache_words[1 << RULE_CACHE_WORDS_LOG2];
+/* Hidden in the declaration, too: else the loop of a walk would find it through a table. */
+extern _Atomic uint64_t rule_cache_words[1 << RULE_CACHE_WORDS_LOG2]
+	__attribute__((visibility("hidden")));
 
 /* What a walk passes to find and store: fixed at its beginning. */
 uint64_t rule_cache_salt(void);

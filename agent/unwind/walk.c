@@ -74,18 +74,23 @@ static __attribute__((noinline)) uint32_t resolve(uint64_t salt, uintptr_t pc)
 	return rule;
 }
 
-static int step_signal(struct walk_regs *regs, struct stack_bounds *bounds)
+/* Where a walk stands: the registers of a frame, and the pc by which to find its rule. */
+struct place {
+	uintptr_t pc, sp, fp, lookup;
+};
+
+static int step_signal(struct place *place, struct stack_bounds *bounds)
 {
-	uintptr_t context = regs->sp;
+	uintptr_t context = place->sp;
 	if (!stack_bounds_admit(
 		    bounds, context + ARCH_SIGNAL_FP, context + ARCH_SIGNAL_PC + sizeof(uintptr_t)))
 		return WIRE_STOP_BOUNDS;
-	regs->pc = load(context + ARCH_SIGNAL_PC);
-	regs->sp = load(context + ARCH_SIGNAL_SP);
-	regs->fp = load(context + ARCH_SIGNAL_FP);
-	if (!regs->pc) /* a call through a null pointer: the outermost frame is elsewhere */
+	place->pc = place->lookup = load(context + ARCH_SIGNAL_PC);
+	place->sp = load(context + ARCH_SIGNAL_SP);
+	place->fp = load(context + ARCH_SIGNAL_FP);
+	if (!place->pc) /* a call through a null pointer: the outermost frame is elsewhere */
 		return WIRE_STOP_NO_INFO;
-	stack_bounds_resume(bounds, regs->sp);
+	stack_bounds_resume(bounds, place->sp);
 	return GO_ON;
 }
 
@@ -99,45 +104,41 @@ static bool load_admitted(struct stack_bounds *bounds, uintptr_t address, uintpt
 }
 
 /* A step in all generality; the loop below does the plain ones in a few instructions. */
-static int step_any(
-	struct walk_regs *regs, struct stack_bounds *bounds, const struct cfi_step *step)
+static int step_any(struct place *place, struct stack_bounds *bounds, const struct cfi_step *step)
 {
-	uintptr_t cfa = (step->base_is_fp ? regs->fp : regs->sp) + (uintptr_t)step->cfa_offset;
+	uintptr_t cfa = (step->base_is_fp ? place->fp : place->sp) + (uintptr_t)step->cfa_offset;
 	if (step->dereferenced && !load_admitted(bounds, cfa, &cfa))
 		return WIRE_STOP_BOUNDS;
 	cfa += step->cfa_addend;
-	if (cfa <= regs->sp)
+	if (cfa <= place->sp)
 		return WIRE_STOP_BOUNDS;
 
-	uintptr_t fp = regs->fp, slot = (uintptr_t)step->fp_offset;
-	if (step->fp == CFI_FP_LOST)
-		fp = 0; /* no frame lies there: who needs it ends the walk by its bounds */
-	slot += step->fp == CFI_FP_AT_CFA ? cfa : regs->fp;
+	uintptr_t slot = (uintptr_t)step->fp_offset;
+	slot += step->fp == CFI_FP_AT_CFA ? cfa : place->fp;
 	if ((step->fp == CFI_FP_AT_CFA || step->fp == CFI_FP_AT_FP) &&
-		!load_admitted(bounds, slot, &fp))
+		!load_admitted(bounds, slot, &place->fp))
 		return WIRE_STOP_BOUNDS;
-	if (!load_admitted(bounds, cfa + (uintptr_t)ARCH_RA_FROM_CFA, &regs->pc))
+	if (step->fp == CFI_FP_LOST)
+		place->fp = 0; /* no frame lies there: who needs it ends the walk by its bounds */
+	if (!load_admitted(bounds, cfa + (uintptr_t)ARCH_RA_FROM_CFA, &place->pc))
 		return WIRE_STOP_BOUNDS;
-	regs->sp = cfa;
-	regs->fp = fp;
-	return regs->pc ? GO_ON : WIRE_STOP_END;
+	place->sp = cfa;
+	place->lookup = place->pc - 1;
+	return place->pc ? GO_ON : WIRE_STOP_END;
 }
 
-/* A rule that is not plain. *lookup becomes the pc by which to find the next rule. */
+/* By a rule that is not plain. Registers come and go apart, for a struct that is filled in by the
+ * loop makes gcc keep pairs of them in vector registers, at a cost for every frame. */
 static __attribute__((noinline)) int step_rare(
-	struct walk_regs *regs, struct stack_bounds *bounds, uint32_t rule, uintptr_t *lookup)
+	uintptr_t sp, uintptr_t fp, struct stack_bounds *bounds, uint32_t rule, struct place *place)
 {
 	struct cfi_step step;
-	int stop = WIRE_STOP_UNSUPPORTED;
+	*place = (struct place){.sp = sp, .fp = fp};
 	switch (rule_cache_unpack(rule, &step)) {
 	case CFI_STEP:
-		stop = step_any(regs, bounds, &step);
-		*lookup = regs->pc - 1;
-		return stop;
+		return step_any(place, bounds, &step);
 	case CFI_SIGNAL:
-		stop = step_signal(regs, bounds);
-		*lookup = regs->pc;
-		return stop;
+		return step_signal(place, bounds);
 	case CFI_END:
 		return WIRE_STOP_END;
 	case CFI_NO_INFO:
@@ -148,15 +149,21 @@ static __attribute__((noinline)) int step_rare(
 	return WIRE_STOP_UNSUPPORTED;
 }
 
+/* By a plain one, for which the bounds that are known do not suffice. */
+static __attribute__((noinline)) bool is_sound(
+	struct stack_bounds *bounds, uintptr_t sp, uintptr_t slot, uintptr_t cfa)
+{
+	return cfa > sp && !(cfa & 7) && stack_bounds_admit(bounds, slot, cfa);
+}
+
 FOREIGN void walk_stack(
 	const struct walk_regs *regs, uint64_t *frames, uint32_t max, struct walk_result *result)
 {
-	uintptr_t pc = regs->pc, sp = regs->sp, fp = regs->fp;
-	uintptr_t lookup = pc - 1;
+	uintptr_t pc = regs->pc, sp = regs->sp, fp = regs->fp, lookup = pc - 1;
 	uint64_t salt = rule_cache_salt();
 	struct stack_bounds bounds;
 	uint32_t count = 0;
-	int stop;
+	int stop = WIRE_STOP_MAX;
 
 	stack_bounds_begin(&bounds, sp);
 	for (;;) {
@@ -171,7 +178,7 @@ FOREIGN void walk_stack(
 			uintptr_t slot = cfa - rule_cache_slot_distance(rule);
 			if (unlikely(cfa <= sp || cfa & 7 ||
 				     !stack_bounds_contain(&bounds, slot, cfa)) &&
-				(cfa <= sp || cfa & 7 || !stack_bounds_admit(&bounds, slot, cfa))) {
+				!is_sound(&bounds, sp, slot, cfa)) {
 				stop = WIRE_STOP_BOUNDS;
 				break;
 			}
@@ -185,16 +192,15 @@ FOREIGN void walk_stack(
 				break;
 			}
 		} else {
-			struct walk_regs now = {pc, sp, fp};
-			stop = step_rare(&now, &bounds, rule, &lookup);
+			struct place place;
+			stop = step_rare(sp, fp, &bounds, rule, &place);
 			if (stop != GO_ON)
 				break;
-			pc = now.pc, sp = now.sp, fp = now.fp;
-		}
-		if (unlikely(count == max)) {
+			pc = place.pc, sp = place.sp, fp = place.fp, lookup = place.lookup;
 			stop = WIRE_STOP_MAX;
-			break;
 		}
+		if (unlikely(count == max))
+			break;
 	}
 	result->frame_count = count;
 	result->stop = (uint8_t)stop;

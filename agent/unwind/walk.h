@@ -2,8 +2,8 @@
  * The walk: return addresses of the running stack by lazily evaluated CFI. Called from the agent's
  * sampled path on the host's own stack; takes no lock, allocates nothing, makes no system call (but
  * see stack_bounds), is async-signal-safe, keeps errno. Reads no word of a stack that stack_bounds
- * has not admitted; takes less than 1 KiB of stack itself. Architectures that the unwinder does not
- * know get regs.pc alone.
+ * has not admitted; takes less than 768 bytes of stack itself. Architectures that the unwinder does
+ * not know get regs.pc alone.
  */
 #pragma once
 #include <stdint.h>

@@ -10,3 +10,9 @@ tests_bench_libempty_forwarder_la_SOURCES = tests/bench/empty_forwarder.c
 tests_bench_libempty_forwarder_la_CFLAGS = $(AM_CFLAGS) -O2
 tests_bench_libempty_forwarder_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
 endif
+
+check_PROGRAMS += tests/bench/bench_walk
+tests_bench_bench_walk_SOURCES = tests/bench/bench_walk.c tests/programs/unwind_judge.h
+tests_bench_bench_walk_CPPFLAGS = $(unwind_test_cppflags)
+tests_bench_bench_walk_CFLAGS = $(unwind_test_cflags)
+tests_bench_bench_walk_LDADD = libagent.la libunwindtruth.la

@@ -44,6 +44,10 @@ void unwind_judge(const struct walk_regs *regs, struct unwind_judgement *judgeme
 	struct collector collector = {.judgement = judgement, .first = regs->pc};
 	walk_stack(regs, judgement->frames, WIRE_MAX_FRAMES, &judgement->walk);
 	judgement->expected_count = 0;
+	judgement->verdict = UNWIND_INCOMPLETE;
+	if (judgement->walk.stop == WIRE_STOP_BOUNDS ||
+		judgement->walk.stop == WIRE_STOP_UNSUPPORTED)
+		return;
 	_Unwind_Backtrace(collect, &collector);
 	judgement->verdict = compare(judgement);
 }

@@ -1,6 +1,8 @@
 /*
  * Judges a walk by a second unwinder: libgcc's _Unwind_Backtrace, which interprets all of DWARF
- * CFI. Any thread; keeps everything in the caller's struct.
+ * CFI. It has no bounds and crashes where CFI is wrong (gcc's is, in some epilogues of realigned
+ * frames), so it is not asked where the walk stopped by its bounds or at a rule that it does not
+ * know: such a walk is incomplete. Any thread; keeps everything in the caller's struct.
  */
 #pragma once
 #include <stdint.h>
@@ -18,7 +20,7 @@
 
 enum unwind_verdict {
 	UNWIND_SAME,	   /* the same frames, and where we say END libgcc ends, too */
-	UNWIND_INCOMPLETE, /* we stopped earlier and said so; all frames until then are the same */
+	UNWIND_INCOMPLETE, /* we stopped earlier and said so */
 	UNWIND_WRONG,
 };
 

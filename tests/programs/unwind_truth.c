@@ -8,16 +8,18 @@
 #include <alloca.h>
 #include <string.h>
 
-typedef int function(int depth, long a, long b, long c, long d, long e, long f, long g);
+typedef int function(int depth, unsigned long a, unsigned long b, unsigned long c, unsigned long d,
+	unsigned long e, unsigned long f, unsigned long g);
 
 uintptr_t unwind_truth[UNWIND_TRUTH_MAX_DEPTH];
 static volatile int sink;
 static void (*run_leaf)(void);
-static int next(int depth, unsigned number, long a, long b, long c);
+static int next(int depth, unsigned number, unsigned long a, unsigned long b, unsigned long c);
 
 #define FUNCTION(name)                                                                             \
-	static __attribute__((noinline)) int name(                                                 \
-		int depth, long a, long b, long c, long d, long e, long f, long g)
+	static __attribute__((noinline)) int name(int depth, unsigned long a, unsigned long b,     \
+		unsigned long c, unsigned long d, unsigned long e, unsigned long f,                \
+		unsigned long g)
 
 #define TELL() (unwind_truth[depth] = (uintptr_t)__builtin_return_address(0))
 
@@ -26,7 +28,7 @@ static int next(int depth, unsigned number, long a, long b, long c);
 	FUNCTION(pushes_##size)                                                                    \
 	{                                                                                          \
 		TELL();                                                                            \
-		long x = a * size + b, y = b - c, z = c ^ d;                                       \
+		unsigned long x = a * size + b, y = b - c, z = c ^ d;                              \
 		int result = next(depth, size, x, y, z);                                           \
 		return (int)(result + x * y - z + e - f + g + sink);                               \
 	}
@@ -80,16 +82,15 @@ static int next(int depth, unsigned number, long a, long b, long c);
 	{                                                                                          \
 		TELL();                                                                            \
 		int result = 0;                                                                    \
-		for (long x = a, i = 0; i < 3; i++, x *= b)                                        \
+		for (unsigned long x = a, i = 0; i < 3; i++, x *= b)                               \
 			result += i == 1 ? next(depth, size + 5, x, b, c) : (int)(x & size);       \
 		return (int)(result + c + d - e + f + g);                                          \
 	}
 
 #define SIZES(SHAPE)                                                                               \
 	SHAPE(8) SHAPE(24) SHAPE(72) SHAPE(136) SHAPE(264) SHAPE(1032) SHAPE(4104) SHAPE(40008)
-#define NAMES(shape)                                                                               \
-	shape##_8, shape##_24, shape##_72, shape##_136, shape##_264, shape##_1032, shape##_4104,   \
-		shape##_40008
+#define SMALL(shape)                                                                               \
+	shape##_8, shape##_24, shape##_72, shape##_136, shape##_264, shape##_1032, shape##_4104
 
 SIZES(PUSHES)
 SIZES(ARRAY)
@@ -98,17 +99,24 @@ SIZES(REALIGNED)
 SIZES(REALIGNED_ALLOCA)
 SIZES(LOOP)
 
-static function *const functions[] = {NAMES(pushes), NAMES(array), NAMES(alloca), NAMES(realigned),
-	NAMES(realigned_alloca), NAMES(loop)};
+static function *const functions[] = {SMALL(pushes), SMALL(array), SMALL(alloca), SMALL(loop),
+	pushes_40008, array_40008, alloca_40008, loop_40008, SMALL(realigned), realigned_40008,
+	SMALL(realigned_alloca), realigned_alloca_40008};
+static unsigned function_count = sizeof(functions) / sizeof(functions[0]);
 
 unsigned unwind_truth_functions(void)
 {
-	return sizeof(functions) / sizeof(functions[0]);
+	return function_count;
+}
+
+void unwind_truth_ordinary(void)
+{
+	function_count = 28;
 }
 
 /* Inlined into each function, so that the chain consists of them alone. */
 static inline __attribute__((always_inline)) int next(
-	int depth, unsigned number, long a, long b, long c)
+	int depth, unsigned number, unsigned long a, unsigned long b, unsigned long c)
 {
 	if (!depth) {
 		run_leaf();

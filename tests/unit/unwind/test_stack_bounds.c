@@ -15,7 +15,7 @@
 #include "support/tap_main.h"
 #include "unwind/stack_bounds.h"
 
-enum { PAGE = 4096 };
+enum { PAGE = 4096, THREAD_PAGES = 512 /* sanitizers need much */ };
 
 static void set_up(void)
 {
@@ -151,7 +151,8 @@ END_TEST
 
 START_TEST(a_stack_that_the_program_made_for_a_thread_is_its_own)
 {
-	run_thread(check_thread, NULL, (void *)map(64, PROT_READ | PROT_WRITE), 64 * PAGE);
+	run_thread(check_thread, NULL, (void *)map(THREAD_PAGES, PROT_READ | PROT_WRITE),
+		THREAD_PAGES * PAGE);
 }
 END_TEST
 
@@ -228,13 +229,13 @@ static void *walk_below(void *argument)
 
 START_TEST(a_stack_below_the_threads_control_block_is_not_its_own)
 {
-	uintptr_t memory = map(128, PROT_READ | PROT_WRITE);
+	uintptr_t memory = map(32 + THREAD_PAGES, PROT_READ | PROT_WRITE);
 	struct below below = {memory + 2 * PAGE, memory + 10 * PAGE};
 	if (_i)
 		protect(below.hole, 1, PROT_NONE);
 	else
 		munmap((void *)below.hole, PAGE);
-	run_thread(walk_below, &below, (void *)(memory + 32 * PAGE), 96 * PAGE);
+	run_thread(walk_below, &below, (void *)(memory + 32 * PAGE), THREAD_PAGES * PAGE);
 }
 END_TEST
 

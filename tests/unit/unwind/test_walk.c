@@ -226,7 +226,8 @@ START_TEST(a_handler_that_interrupts_a_handler_is_walked_through_both)
 {
 	handle(SIGUSR1, raise_other_signal, _i ? SA_ONSTACK : 0);
 	handle(SIGUSR2, on_signal, 0);
-	stack_t alternate = {.ss_sp = malloc(SIGSTKSZ * 8), .ss_size = SIGSTKSZ * 8};
+	static char memory[128 << 10];
+	stack_t alternate = {.ss_sp = memory, .ss_size = sizeof(memory)};
 	ck_assert_int_eq(sigaltstack(&alternate, NULL), 0);
 	unwind_truth_run(5, 20, raise_signal);
 	assert_all_whole(1);

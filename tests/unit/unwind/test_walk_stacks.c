@@ -14,7 +14,7 @@
 #include "unwind_judge.h"
 #include "unwind_truth.h"
 
-enum { PAGE = 4096, STACK_PAGES = 64, RANDOM_WALKS = 60000 };
+enum { PAGE = 4096, STACK_PAGES = 64, THREAD_PAGES = 512, RANDOM_WALKS = 60000 };
 
 static struct unwind_judgement last;
 static unsigned judged[UNWIND_WRONG + 1];
@@ -173,17 +173,61 @@ START_TEST(a_coroutine_below_the_threads_stack_is_walked_without_crossing_the_ga
 {
 	pthread_t thread;
 	pthread_attr_t attributes;
-	uint8_t *memory = mmap(NULL, (3 * STACK_PAGES + 1) * PAGE, PROT_READ | PROT_WRITE,
+	size_t hole = STACK_PAGES * PAGE, above = hole + PAGE;
+	uint8_t *memory = mmap(NULL, above + THREAD_PAGES * PAGE, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(memory, MAP_FAILED);
-	ck_assert_int_eq(munmap(memory + STACK_PAGES * PAGE, PAGE), 0);
+	ck_assert_int_eq(munmap(memory + hole, PAGE), 0);
 	pthread_attr_init(&attributes);
-	ck_assert_int_eq(pthread_attr_setstack(&attributes, memory + (STACK_PAGES + 1) * PAGE,
-				 2 * STACK_PAGES * PAGE),
-		0);
+	ck_assert_int_eq(
+		pthread_attr_setstack(&attributes, memory + above, THREAD_PAGES * PAGE), 0);
 	ck_assert_int_eq(pthread_create(&thread, &attributes, run_coroutine_below, memory), 0);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	assert_walked_to_entry(2 * 8 - 1);
+}
+END_TEST
+
+/* -- the walk's own use of the stack -- */
+
+enum { PAINT = 0xa5, ROOM = 8192 };
+
+static uintptr_t deepest_touched;
+
+/* Paints what lies below this frame, walks from it with a cold cache, and looks how far the paint
+ * is gone. */
+static __attribute__((noinline)) void measure_stack(void)
+{
+	static uint64_t frames[WIRE_MAX_FRAMES];
+	struct walk_regs regs = UNWIND_JUDGE_CALLER();
+	struct walk_result result;
+	volatile uint8_t *here;
+	__asm__ volatile("mov %%rsp, %0" : "=r"(here));
+	for (int i = 1; i <= ROOM; i++)
+		here[-i] = PAINT;
+	walk_stack(&regs, frames, WIRE_MAX_FRAMES, &result);
+	for (int i = ROOM; i > 0 && here[-i] == PAINT; i--)
+		deepest_touched = (uintptr_t)i - 1;
+	ck_assert_int_eq(result.stop, WIRE_STOP_END);
+}
+
+START_TEST(a_walk_takes_less_than_three_quarters_of_a_kilobyte_of_stack)
+{
+	uintptr_t most = 0;
+	if (getenv("SPPROF_SANITIZED")) {
+		printf("# not measured: a sanitizer's checks have frames of their own\n");
+		return;
+	}
+	measure_stack(); /* the dynamic linker binds what is called for the first time */
+	for (unsigned first = 0; first < unwind_truth_functions(); first++) {
+		walk_flush();
+		unwind_truth_run(first, 40, measure_stack);
+		most = deepest_touched > most ? deepest_touched : most;
+	}
+	printf("# %lu bytes\n", (unsigned long)most);
+	ck_assert_uint_gt(most, 100);
+#ifdef __OPTIMIZE__
+	ck_assert_uint_lt(most, 768);
+#endif
 }
 END_TEST
 
@@ -277,14 +321,23 @@ START_TEST(random_words_on_the_own_stack_crash_no_walk)
 }
 END_TEST
 
-/* A kernel's signal frame whose saved registers lead in a circle. */
-START_TEST(a_circle_of_signal_frames_ends_by_the_limit)
+/* Where the kernel lets handlers return to: mov $15,%rax (rt_sigreturn); syscall. */
+static uintptr_t find_trampoline(void)
 {
+	static const uint8_t code[] = {0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05};
 	struct sigaction action = {.sa_handler = on_signal};
 	ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
 	raise(SIGUSR1);
-	/* frames[0] is in the handler, which returns to the trampoline */
-	uintptr_t trampoline = last.frames[1];
+	for (uint32_t i = 0; i < last.walk.frame_count; i++)
+		if (memcmp((void *)(uintptr_t)last.frames[i], code, sizeof(code)) == 0)
+			return last.frames[i];
+	ck_abort_msg("no trampoline");
+}
+
+/* A signal frame whose saved registers lead back to it. */
+START_TEST(a_circle_of_signal_frames_ends_by_the_limit)
+{
+	uintptr_t trampoline = find_trampoline();
 	uint8_t *stack = map_stack();
 	uintptr_t *context = (uintptr_t *)(stack + PAGE);
 	for (int i = 0; i < 64; i++)
@@ -311,6 +364,7 @@ static Suite *make_suite(void)
 	tcase_add_test(stacks, coroutines_are_walked_to_their_entry_and_may_vanish);
 	tcase_add_test(
 		stacks, a_coroutine_below_the_threads_stack_is_walked_without_crossing_the_gap);
+	tcase_add_test(stacks, a_walk_takes_less_than_three_quarters_of_a_kilobyte_of_stack);
 	tcase_add_test(stacks, random_stacks_and_registers_crash_no_walk);
 	tcase_add_test(stacks, random_words_on_the_own_stack_crash_no_walk);
 	tcase_add_test(stacks, a_circle_of_signal_frames_ends_by_the_limit);
