@@ -65,9 +65,12 @@ ssize_t packet_receive(int socket, void *bytes, size_t room, int *passed, int fl
 		.msg_controllen = sizeof(control.bytes)};
 	*passed = -1;
 	ssize_t got;
+	/* A peer that closes with packets unread resets the connection, which Linux reports once,
+	 * ahead of what the peer had sent before; after that packets come as usual, then the end.
+	 */
 	do
 		got = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
-	while (got < 0 && errno == EINTR);
+	while (got < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (got < 0)
 		return -errno;
 	size_t count = take_descriptors(&message, passed);

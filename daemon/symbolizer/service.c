@@ -217,6 +217,8 @@ int service_run(int socket)
 		do
 			r = serve_one(service);
 		while (r > 0);
+	if (r == -EPIPE || r == -ECONNRESET) /* it did not wait for the answer */
+		r = 0;
 	file_cache_deinit(&service->files);
 	answer_set_deinit(&service->answers);
 	buffer_deinit(&service->packet);

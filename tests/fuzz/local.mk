@@ -28,3 +28,7 @@ tests_fuzz_fuzz_segment_LDADD = libfuzzmain.la libfakesegment.la libspingest.la
 unit_tests += tests/fuzz/fuzz_cfi
 tests_fuzz_fuzz_cfi_CPPFLAGS = $(test_cppflags) $(agent_cppflags)
 tests_fuzz_fuzz_cfi_LDADD = libfuzzmain.la libagent.la
+
+unit_tests += tests/fuzz/fuzz_elf
+tests_fuzz_fuzz_elf_CPPFLAGS = $(fuzz_cppflags) $(LIBDW_CFLAGS) $(LIBELF_CFLAGS)
+tests_fuzz_fuzz_elf_LDADD = libfuzzmain.la libspsymbolizer.la libspbase.la

@@ -29,3 +29,17 @@ tests_unit_server_test_module_file_LDADD = $(server_test_ldadd)
 unit_tests += tests/unit/server/test_module_map
 tests_unit_server_test_module_map_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_module_map_LDADD = $(server_test_ldadd)
+
+# The symbol client, with the real symbolizer and with one that misbehaves on demand.
+check_PROGRAMS += tests/unit/server/fake_symbolizer tests/unit/server/fake_symbolizer_old
+tests_unit_server_fake_symbolizer_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_fake_symbolizer_LDADD = libspproto.la libspbase.la
+tests_unit_server_fake_symbolizer_old_SOURCES = tests/unit/server/fake_symbolizer.c
+tests_unit_server_fake_symbolizer_old_CPPFLAGS = $(server_test_cppflags) -DFAKE_PROTOCOL=999
+tests_unit_server_fake_symbolizer_old_LDADD = libspproto.la libspbase.la
+
+unit_tests += tests/unit/server/test_symbol_client
+tests_unit_server_test_symbol_client_SOURCES = tests/unit/server/test_symbol_client.c \
+	tests/unit/symbolizer/places.c tests/unit/symbolizer/places.h
+tests_unit_server_test_symbol_client_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_symbol_client_LDADD = $(server_test_ldadd)

@@ -36,3 +36,8 @@ unit_tests += tests/unit/symbolizer/test_elf_file
 tests_unit_symbolizer_test_elf_file_SOURCES = tests/unit/symbolizer/test_elf_file.c $(symbolizer_places)
 tests_unit_symbolizer_test_elf_file_CPPFLAGS = $(symbolizer_test_cppflags)
 tests_unit_symbolizer_test_elf_file_LDADD = $(symbolizer_test_ldadd)
+
+unit_tests += tests/unit/symbolizer/test_elf_mutations
+tests_unit_symbolizer_test_elf_mutations_SOURCES = tests/unit/symbolizer/test_elf_mutations.c $(symbolizer_places)
+tests_unit_symbolizer_test_elf_mutations_CPPFLAGS = $(symbolizer_test_cppflags)
+tests_unit_symbolizer_test_elf_mutations_LDADD = $(symbolizer_test_ldadd)
