@@ -1,10 +1,12 @@
 /*
- * What a walk costs, warm: the same stack again and again, as a loop that allocates has it. Prints
- * one line per depth. Under callgrind, `bench_walk ROUNDS` for two values of ROUNDS gives the
- * instructions of a walk:
+ * What a walk costs: warm, the same stack again and again, as a loop that allocates has it; and for
+ * a call site whose rule must be found in the objects' CFI. Prints one line per depth. Instructions
+ * of warm walks:
  *
- *     valgrind --tool=callgrind --toggle-collect=walk_stack --callgrind-out-file=/dev/null
- * bench_walk 1000
+ *     valgrind --tool=callgrind --callgrind-out-file=/dev/null bench_walk ROUNDS
+ *
+ * for two values of ROUNDS; the difference is that of 10 repeats of as many more walks of every
+ * depth.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -26,26 +28,49 @@ static double now_ns(void)
 	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
+static uint64_t frames[WIRE_MAX_FRAMES];
+static struct walk_result result;
+
 /* The quickest of some repeats: what else runs on the machine only ever adds. */
-static __attribute__((noinline)) void measure(void)
+static double warm_ns(const struct walk_regs *regs)
 {
-	static uint64_t frames[WIRE_MAX_FRAMES];
-	struct walk_regs regs = UNWIND_JUDGE_CALLER();
-	struct walk_result result;
 	double best = 1e18;
-	uint64_t probes = 0;
-	walk_stack(&regs, frames, WIRE_MAX_FRAMES, &result);
-	probes = stack_bounds_probes();
 	for (int repeat = 0; repeat < 10; repeat++) {
 		double start = now_ns();
 		for (unsigned long i = 0; i < rounds; i++)
-			walk_stack(&regs, frames, WIRE_MAX_FRAMES, &result);
+			walk_stack(regs, frames, WIRE_MAX_FRAMES, &result);
 		double each = (now_ns() - start) / (double)rounds;
 		best = each < best ? each : best;
 	}
-	printf("depth %3d: %3u frames, stop %u: %6.1f ns per walk, %.2f ns per frame, %lu system "
-	       "calls\n",
-		depth, result.frame_count, result.stop, best, best / result.frame_count,
+	return best;
+}
+
+/* The time beyond that of a warm walk, for each call site that had to be looked up. */
+static double miss_ns(const struct walk_regs *regs, double warm)
+{
+	double best = 1e18;
+	for (int repeat = 0; repeat < 200; repeat++) {
+		walk_flush();
+		uint64_t misses = walk_misses();
+		double start = now_ns();
+		walk_stack(regs, frames, WIRE_MAX_FRAMES, &result);
+		double each = (now_ns() - start - warm) / (double)(walk_misses() - misses);
+		best = each < best ? each : best;
+	}
+	return best;
+}
+
+static __attribute__((noinline)) void measure(void)
+{
+	struct walk_regs regs = UNWIND_JUDGE_CALLER();
+	walk_stack(&regs, frames, WIRE_MAX_FRAMES, &result);
+	uint64_t probes = stack_bounds_probes();
+	double warm = warm_ns(&regs), miss = miss_ns(&regs, warm);
+	uint32_t count = result.frame_count;
+	printf("depth %3d: %3u frames, stop %u: %6.1f ns, %.2f ns per frame; %.0f ns per new call "
+	       "site; "
+	       "%lu system calls\n",
+		depth, count, result.stop, warm, warm / count, miss,
 		(unsigned long)(stack_bounds_probes() - probes));
 }
 

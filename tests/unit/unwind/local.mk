@@ -58,12 +58,12 @@ tests_programs_unwind_lib_large_la_CPPFLAGS = -DUNWIND_LIB_FRAME_BYTES=520
 tests_programs_unwind_lib_large_la_CFLAGS = -std=gnu11 -Wall -Wextra -O2
 tests_programs_unwind_lib_large_la_LDFLAGS = $(unwind_lib_ldflags)
 
-unit_tests += tests/unit/unwind/test_walk_unload
-tests_unit_unwind_test_walk_unload_SOURCES = tests/unit/unwind/test_walk_unload.c \
+unit_tests += tests/unit/unwind/test_walk_loader
+tests_unit_unwind_test_walk_loader_SOURCES = tests/unit/unwind/test_walk_loader.c \
 	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
-tests_unit_unwind_test_walk_unload_CPPFLAGS = $(unwind_test_cppflags)
-tests_unit_unwind_test_walk_unload_CFLAGS = $(unwind_test_cflags)
-tests_unit_unwind_test_walk_unload_LDADD = $(unwind_test_ldadd)
+tests_unit_unwind_test_walk_loader_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_walk_loader_CFLAGS = $(unwind_test_cflags)
+tests_unit_unwind_test_walk_loader_LDADD = $(unwind_test_ldadd)
 
 # Real programs under a preload that compares our walk with libgcc's.
 check_LTLIBRARIES += tests/programs/unwind_oracle.la

@@ -1,12 +1,15 @@
-/* Libraries that come and go: what was learned of one must not be believed of the next at its
- * place. */
+/* The dynamic loader: libraries come and go, and its lock may be held by anyone. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <link.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "support/tap_main.h"
 #include "unwind_judge.h"
@@ -14,8 +17,9 @@
 
 enum { ROUNDS = 300 };
 
+/* -- unloading -- */
+
 static struct unwind_judgement last;
-static unsigned judged[UNWIND_WRONG + 1];
 
 static void set_up(void)
 {
@@ -26,7 +30,6 @@ static __attribute__((noinline)) void capture(void)
 {
 	struct walk_regs regs = UNWIND_JUDGE_CALLER();
 	unwind_judge(&regs, &last);
-	judged[last.verdict]++;
 }
 
 /* Loads a library, calls through it; returns the pc to which the callback returned. */
@@ -99,16 +102,97 @@ START_TEST(walks_go_on_while_other_threads_unload)
 }
 END_TEST
 
+/* -- the loader's lock -- */
+
+/* Walks with nothing cached; whether it got to the end. */
+static __attribute__((noinline)) bool walk_cold(void)
+{
+	uint64_t frames[WIRE_MAX_FRAMES];
+	struct walk_regs regs = UNWIND_JUDGE_CALLER();
+	struct walk_result result;
+	walk_flush();
+	walk_stack(&regs, frames, WIRE_MAX_FRAMES, &result);
+	return result.stop == WIRE_STOP_END;
+}
+
+static void *walk_cold_in_thread(void *argument)
+{
+	return walk_cold() ? argument : NULL;
+}
+
+static int walk_elsewhere(struct dl_phdr_info *info, size_t size, void *argument)
+{
+	(void)info, (void)size, (void)argument;
+	pthread_t thread;
+	int walked;
+	void *result = NULL;
+	ck_assert(walk_cold());
+	ck_assert_int_eq(pthread_create(&thread, NULL, walk_cold_in_thread, &walked), 0);
+	ck_assert_int_eq(pthread_join(thread, &result), 0);
+	ck_assert_ptr_eq(result, &walked);
+	return 1;
+}
+
+START_TEST(a_walk_does_not_wait_for_the_loaders_lock)
+{
+	ck_assert_int_eq(dl_iterate_phdr(walk_elsewhere, NULL), 1);
+}
+END_TEST
+
+static sem_t lock_is_held, lock_may_go;
+
+static int hold_lock(struct dl_phdr_info *info, size_t size, void *argument)
+{
+	(void)info, (void)size, (void)argument;
+	sem_post(&lock_is_held);
+	sem_wait(&lock_may_go);
+	return 1;
+}
+
+static void *hold_lock_in_thread(void *argument)
+{
+	dl_iterate_phdr(hold_lock, NULL);
+	return argument;
+}
+
+START_TEST(a_child_forked_while_the_lock_was_held_can_walk)
+{
+	pthread_t thread;
+	int status;
+	sem_init(&lock_is_held, 0, 0);
+	sem_init(&lock_may_go, 0, 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, hold_lock_in_thread, NULL), 0);
+	sem_wait(&lock_is_held);
+	/* The bare system call: libc's fork would wait for locks of its own. */
+	pid_t child = (pid_t)syscall(SYS_fork);
+	if (!child) {
+		alarm(20);
+		_exit(walk_cold() ? 0 : 1);
+	}
+	ck_assert_int_gt(child, 0);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	sem_post(&lock_may_go);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
-	Suite *suite = suite_create("walk_unload");
+	Suite *suite = suite_create("walk_loader");
 	TCase *unload = tcase_create("unload");
+	TCase *lock = tcase_create("lock");
 	tcase_add_checked_fixture(unload, set_up, NULL);
 	tcase_set_timeout(unload, 60);
 	tcase_add_test(
 		unload, libraries_that_alternate_at_one_address_are_walked_by_their_own_rules);
 	tcase_add_test(unload, walks_go_on_while_other_threads_unload);
+	tcase_add_checked_fixture(lock, set_up, NULL);
+	tcase_set_timeout(lock, 30);
+	tcase_add_test(lock, a_walk_does_not_wait_for_the_loaders_lock);
+	tcase_add_test(lock, a_child_forked_while_the_lock_was_held_can_walk);
 	suite_add_tcase(suite, unload);
+	suite_add_tcase(suite, lock);
 	return suite;
 }
 
