@@ -49,3 +49,7 @@ tests_unit_model_test_estimate_LDADD = libspmodel.la $(model_test_ldadd)
 unit_tests += tests/unit/model/test_estimate_coverage
 tests_unit_model_test_estimate_coverage_CPPFLAGS = $(model_test_cppflags)
 tests_unit_model_test_estimate_coverage_LDADD = libspmodel.la $(model_test_ldadd)
+
+unit_tests += tests/unit/model/test_packet
+tests_unit_model_test_packet_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_packet_LDADD = libspbase.la $(model_test_ldadd)

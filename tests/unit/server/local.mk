@@ -43,3 +43,11 @@ tests_unit_server_test_symbol_client_SOURCES = tests/unit/server/test_symbol_cli
 	tests/unit/symbolizer/places.c tests/unit/symbolizer/places.h
 tests_unit_server_test_symbol_client_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_symbol_client_LDADD = $(server_test_ldadd)
+
+unit_tests += tests/unit/server/test_debug_file
+tests_unit_server_test_debug_file_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_debug_file_LDADD = $(server_test_ldadd)
+
+unit_tests += tests/unit/server/test_symbol_helper
+tests_unit_server_test_symbol_helper_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_symbol_helper_LDADD = $(server_test_ldadd)
