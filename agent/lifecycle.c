@@ -1,10 +1,13 @@
 /*
  * Setting up, in an order in which each step may fail without undoing: next allocator (the one
  * thing the program cannot do without), settings, memory for the heap map, the fork word, the
- * segment, attach.
+ * segment, attach. It may happen inside any malloc of an early constructor, whatever locks of libc
+ * its caller holds: nothing here may take one that is not recursive.
  */
 #define _GNU_SOURCE
 #include "lifecycle.h"
+#include <dlfcn.h>
+#include <errno.h>
 #include <sched.h>
 #include <sys/auxv.h>
 #include <time.h>
@@ -114,7 +117,9 @@ enum lifecycle_state lifecycle_enter(void)
 	if (!atomic_compare_exchange_strong_explicit(&lifecycle.state, &state, LIFECYCLE_STARTING,
 		    memory_order_relaxed, memory_order_relaxed))
 		return LIFECYCLE_STARTING;
+	int kept = errno; /* dlsym and its allocations may fail */
 	state = set_up();
+	errno = kept;
 	/* [LIFE-1] release: pairs with the acquire above. */
 	atomic_store_explicit(&lifecycle.state, state, memory_order_release);
 	return state;
@@ -123,4 +128,8 @@ enum lifecycle_state lifecycle_enter(void)
 __attribute__((constructor(101))) static void lifecycle_load(void)
 {
 	lifecycle_enter();
+	/* The program's first dlerror() must not report our misses. Not while setting up: that may
+	 * happen in a malloc of newlocale() or setlocale(), and dlerror() translates its message
+	 * under the lock that they hold. */
+	dlerror();
 }

@@ -218,12 +218,14 @@ void next_allocator_find(void)
 
 	find_all(next_allocator_new_names, found.new_form, NEXT_ALLOCATOR_NEW_FORMS);
 	find_all(next_allocator_delete_names, found.delete_form, NEXT_ALLOCATOR_DELETE_FORMS);
-	dlerror(); /* the program's first dlerror() must not report our misses */
 	next_allocator = found;
 }
 
+typedef int (*iterate_function)(int (*visit)(struct dl_phdr_info *, size_t, void *), void *data);
+
 struct order {
-	int agent, libc; /* positions in the link map; 0: not seen */
+	iterate_function iterate; /* libc's: a program may have its own */
+	int agent, libc;	  /* positions in the link map; 0: not seen */
 	int position;
 };
 
@@ -247,18 +249,19 @@ static int note_order(struct dl_phdr_info *object, size_t size, void *data)
 	order->position++;
 	if (contains(object, &bootstrap))
 		order->agent = order->position;
-	else if (contains(object, (const void *)dl_iterate_phdr))
+	else if (contains(object, (const void *)order->iterate))
 		order->libc = order->position;
 	return 0;
 }
 
 bool next_allocator_agent_is_preloaded(void)
 {
-	struct order order = {0};
+	struct order order = {.iterate = (iterate_function)dlsym(RTLD_NEXT, "dl_iterate_phdr")};
 
 	/* Preloads stand before the libraries that the program asked for; a dlopened object stands
 	 * behind. */
-	dl_iterate_phdr(note_order, &order);
+	if (order.iterate)
+		order.iterate(note_order, &order);
 	if (order.agent != 0 && order.agent < order.libc)
 		return true;
 	say("spprof-agent: loaded by dlopen, which is too late to see allocations; restart the "

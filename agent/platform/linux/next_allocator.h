@@ -33,7 +33,8 @@ struct next_allocator {
 
 extern struct next_allocator next_allocator;
 
-/* Fills the table, or says in one line why the program cannot run and ends it with status 127. */
+/* Fills the table, or says in one line why the program cannot run and ends it with status 127.
+ * Leaves an error for dlerror() to report. */
 void next_allocator_find(void);
 /* False if the agent was dlopened: what is bound already will never reach it. Says so in one line.
  */
