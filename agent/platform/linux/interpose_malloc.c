@@ -145,8 +145,16 @@ EXPORT void *realloc(void *address, size_t size)
 	return slow_realloc(address, size);
 }
 
-/* Not passed on as reallocarray: libc's calls realloc, which would be counted there, others' would
- * not. */
+/*
+ * The first realloc and free in the program's search order, found through the PLT: ours, or those
+ * of an allocator that stands before the agent (in the executable, or preloaded earlier) and lacks
+ * the function that the program called. Its blocks must not reach the allocator behind us. Names of
+ * their own keep the compiler from binding them to the definitions in this file.
+ */
+extern void *global_realloc(void *address, size_t size) __asm__("realloc");
+extern void global_free(void *address) __asm__("free");
+
+/* As in libc: what is counted and captured is the realloc that this jumps to. */
 EXPORT void *reallocarray(void *address, size_t count, size_t size)
 {
 	size_t bytes;
@@ -155,9 +163,7 @@ EXPORT void *reallocarray(void *address, size_t count, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	if (likely(!bloom_filter_first((uintptr_t)address)) && likely(pass(bytes)))
-		return next_allocator.realloc(address, bytes);
-	return slow_realloc(address, bytes);
+	return global_realloc(address, bytes);
 }
 
 SLOW int slow_posix_memalign(void **out, size_t alignment, size_t size)
@@ -256,22 +262,18 @@ static bool forget(void *address)
 
 EXPORT void free_sized(void *address, size_t size)
 {
-	if (forget(address))
-		return;
-	if (next_allocator.free_sized)
+	if (!next_allocator.free_sized)
+		global_free(address);
+	else if (!forget(address))
 		next_allocator.free_sized(address, size);
-	else
-		next_allocator.free(address);
 }
 
 EXPORT void free_aligned_sized(void *address, size_t alignment, size_t size)
 {
-	if (forget(address))
-		return;
-	if (next_allocator.free_aligned_sized)
+	if (!next_allocator.free_aligned_sized)
+		global_free(address);
+	else if (!forget(address))
 		next_allocator.free_aligned_sized(address, alignment, size);
-	else
-		next_allocator.free(address);
 }
 
 /* What was learned of code that goes away is wrong for what comes to its address. */

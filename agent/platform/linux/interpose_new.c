@@ -5,7 +5,7 @@
  * the call.
  *
  * Without a C++ runtime behind us (a C program that dlopened one privately) the forms are made of
- * malloc.
+ * malloc and free: the program's first ones, which an allocator before the agent may be.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -121,12 +121,10 @@ EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, c
 	EXPORT void name parameters                                                                \
 	{                                                                                          \
 		type next = (type)next_allocator.delete_form[index];                               \
-		if (unlikely(forget(address)))                                                     \
-			return;                                                                    \
-		if (likely(next != NULL))                                                          \
+		if (unlikely(!next))                                                               \
+			free(address);                                                             \
+		else if (likely(!forget(address)))                                                 \
 			next(__VA_ARGS__);                                                         \
-		else                                                                               \
-			next_allocator.free(address);                                              \
 	}
 
 typedef void (*delete1)(void *);
