@@ -103,7 +103,7 @@ static void load_countdown(struct thread_state *state, uint64_t distance)
 static void draw_point(struct thread_state *state)
 {
 	/* relaxed: see the header's table. */
-	state->shift = (uint16_t)atomic_load_explicit(&sampler.shift, memory_order_relaxed);
+	state->shift = (uint8_t)atomic_load_explicit(&sampler.shift, memory_order_relaxed);
 	load_countdown(state, sampler_draw(state->rng, interval_at(state->shift)));
 }
 
@@ -128,7 +128,7 @@ static uint64_t rescale(struct thread_state *state, uint64_t distance)
 
 	if (shift > state->shift) {
 		distance <<= shift - state->shift;
-		state->shift = (uint16_t)shift;
+		state->shift = (uint8_t)shift;
 	}
 	return distance;
 }

@@ -13,8 +13,9 @@ struct thread_state {
 	uint64_t rng[2];    /* xorshift128+; both 0: not seeded */
 	uintptr_t guard_sp; /* reentry_guard: stack address of the hook at work, 0: none */
 	uint32_t tid;	    /* 0: not asked yet */
-	uint16_t shift;	    /* T was base << shift when the sample point was drawn */
-	uint16_t refused;   /* reentry_guard: hooks turned away since it was entered */
+	uint8_t shift;	    /* T was base << shift when the sample point was drawn */
+	uint8_t refused;    /* reentry_guard: hooks turned away since it was entered */
+	uint16_t decisions; /* allocations that reached the countdown, modulo 2^16 */
 };
 
 _Static_assert(sizeof(struct thread_state) == 48, "TLS is scarce: the agent may use 64 bytes");

@@ -37,6 +37,7 @@ bool tracker_decide(size_t size, uint64_t *interval_bytes)
 	struct thread_state *thread = &thread_state;
 	enum lifecycle_state state = lifecycle_enter();
 
+	thread->decisions++;
 	if (state == LIFECYCLE_STARTING)
 		return false;
 	if (!may_sample(state)) {

@@ -1,8 +1,8 @@
 /*
  * operator new and delete in all forms. libstdc++'s call malloc and free through the PLT, that is,
  * our hooks, which then count; jemalloc's and tcmalloc's do not. The countdown tells: if the next
- * function left it unchanged, nobody has counted. Exceptions pass through: nothing is held across
- * the call.
+ * function left it unchanged and it was not drawn anew either, nobody has counted. Exceptions pass
+ * through: nothing is held across the call.
  *
  * Without a C++ runtime behind us (a C program that dlopened one privately) the forms are made of
  * malloc and free: the program's first ones, which an allocator before the agent may be.
@@ -39,10 +39,11 @@ SLOW void count_here(void *block, size_t size, const struct walk_regs *caller)
 }
 
 /* After the next form returned `block`: counts it unless an inner hook has. */
-static inline void settle(
-	void *block, size_t size, uint64_t countdown_before, const struct walk_regs *caller)
+static inline void settle(void *block, size_t size, uint64_t countdown_before,
+	uint16_t decisions_before, const struct walk_regs *caller)
 {
-	if (likely(thread_state.countdown != countdown_before) || block == NULL)
+	if (likely(thread_state.countdown != countdown_before) ||
+		thread_state.decisions != decisions_before || block == NULL)
 		return;
 	if (size < countdown_before)
 		thread_state.countdown = countdown_before - size;
@@ -78,11 +79,12 @@ SLOW void *without_runtime(size_t size, size_t alignment, bool nothrow)
 	{                                                                                          \
 		struct walk_regs caller = TRACKER_CALLER();                                        \
 		uint64_t before = thread_state.countdown;                                          \
+		uint16_t decisions = thread_state.decisions;                                       \
 		type next = (type)next_allocator.new_form[form];                                   \
 		if (unlikely(!next))                                                               \
 			return without_runtime(size, alignment, nothrow);                          \
 		void *block = next(__VA_ARGS__);                                                   \
-		settle(block, size, before, &caller);                                              \
+		settle(block, size, before, decisions, &caller);                                   \
 		return block;                                                                      \
 	}
 
