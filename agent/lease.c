@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include "platform/linux/raw_syscall.h"
+#include "thread_state.h"
 
 #define REAP_EVERY_NS UINT64_C(1000000000)
 
@@ -21,6 +22,10 @@ void lease_reap(_Atomic uint64_t *first, unsigned count, unsigned stride_bytes,
 	if (now_ns - last < REAP_EVERY_NS ||
 		!atomic_compare_exchange_strong_explicit(
 			last_ns, &last, now_ns, memory_order_relaxed, memory_order_relaxed))
+		return;
+	/* A vfork child shares the leases, but none of their holders is in its thread group, not
+	 * even itself by the id it signs with. */
+	if (thread_is_gone(thread_state_tid()))
 		return;
 	for (unsigned i = 0; i < count; i++) {
 		_Atomic uint64_t *word = (void *)((char *)first + (size_t)i * stride_bytes);

@@ -18,6 +18,7 @@
 #include "private_memory.h"
 #include "sampler.h"
 #include "settings.h"
+#include "thread_state.h"
 #include "unwind/walk.h"
 
 #define RING_SIZE (64u << 10)
@@ -91,6 +92,7 @@ static enum lifecycle_state set_up(void)
 
 	segment_init_private(&lifecycle.segment);
 	next_allocator_find();
+	thread_state_init();
 	settings_read(&settings);
 	if (settings.disabled || !next_allocator_agent_is_preloaded())
 		return LIFECYCLE_INERT;

@@ -22,5 +22,8 @@ _Static_assert(sizeof(struct thread_state) == 48, "TLS is scarce: the agent may 
 
 extern __thread struct thread_state thread_state __attribute__((tls_model("initial-exec")));
 
-/* The kernel's id of the calling thread; one system call in a thread's life. */
+/* Once, at load: finds out where libc keeps a thread's id. May leave an error for dlerror(). */
+void thread_state_init(void);
+/* The kernel's id of the calling thread. Without thread_state_init, or with a libc that does not
+ * tell: one system call in a thread's life. */
 uint32_t thread_state_tid(void);

@@ -4,8 +4,10 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "announce.h"
@@ -18,6 +20,7 @@
 #include "spprof/wire/record.h"
 #include "support/tap_main.h"
 #include "support/own_segment.h"
+#include "thread_state.h"
 
 #define RINGS	  2
 #define RING_SIZE WIRE_MIN_RING_SIZE
@@ -298,6 +301,41 @@ START_TEST(a_dead_threads_lease_is_reaped_and_a_living_ones_is_not)
 }
 END_TEST
 
+static void *both_ids(void *ids)
+{
+	((uint32_t *)ids)[0] = thread_state_tid();
+	((uint32_t *)ids)[1] = (uint32_t)syscall(SYS_gettid);
+	return NULL;
+}
+
+START_TEST(a_vfork_child_takes_no_lease_from_its_parent)
+{
+	thread_state_init();
+	ck_assert_uint_ne(lease_try(&segment.rings[0].lease, thread_state_tid(), 1), 0);
+	pid_t child = vfork();
+	if (child == 0) {
+		ring_producer_reap(&segment, UINT64_C(90000000000));
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	ck_assert_uint_ne(atomic_load(&segment.rings[0].lease), 0);
+}
+END_TEST
+
+START_TEST(a_thread_signs_with_the_id_that_the_kernel_knows_it_by)
+{
+	uint32_t ids[2];
+	pthread_t thread;
+
+	thread_state_init();
+	thread_state.tid = 0;
+	ck_assert_uint_eq(thread_state_tid(), (uint32_t)syscall(SYS_gettid));
+	ck_assert_int_eq(pthread_create(&thread, NULL, both_ids, ids), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_uint_eq(ids[0], ids[1]);
+}
+END_TEST
+
 START_TEST(positions_that_the_other_side_scribbled_on_count_as_full)
 {
 	atomic_store(&segment.rings[0].tail, UINT64_C(1) << 60);
@@ -349,6 +387,8 @@ static Suite *make_suite(void)
 	tcase_add_test(one, a_death_without_room_is_counted);
 	tcase_add_test(one, rings_leased_by_others_are_passed_over);
 	tcase_add_test(one, a_dead_threads_lease_is_reaped_and_a_living_ones_is_not);
+	tcase_add_test(one, a_vfork_child_takes_no_lease_from_its_parent);
+	tcase_add_test(one, a_thread_signs_with_the_id_that_the_kernel_knows_it_by);
 	tcase_add_test(one, positions_that_the_other_side_scribbled_on_count_as_full);
 	tcase_add_test(one, a_forked_child_writes_nothing_into_its_parents_segment);
 	suite_add_tcase(suite, one);
