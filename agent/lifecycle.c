@@ -105,6 +105,7 @@ static enum lifecycle_state set_up(void)
 		return LIFECYCLE_INERT;
 	segment_store_maps(&lifecycle.segment);
 	attach_to_daemon(&lifecycle.segment, settings.socket_dir);
+	segment_yield_fd(&lifecycle.segment);
 	return LIFECYCLE_SAMPLING;
 }
 

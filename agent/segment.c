@@ -20,8 +20,9 @@
 #endif
 
 /* Out of the way of programs that count descriptors from 3; below 1024 for those that still
- * select(). */
+ * select(). Low numbers are the program's: where no higher one is allowed, none is kept. */
 #define FD_WANTED 1000
+#define FD_LOWEST 64
 
 static struct wire_header private_header;
 
@@ -30,12 +31,12 @@ void segment_init_private(struct segment *segment)
 	*segment = (struct segment){.header = &private_header, .fd = -1};
 }
 
-static bool file_size_allowed(size_t size)
+/* 0 if the kernel does not say. */
+static uint64_t soft_limit(int resource)
 {
 	struct rlimit limit;
 
-	return raw_syscall4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, &limit) == 0 &&
-	       limit.rlim_cur >= size;
+	return raw_syscall4(SYS_prlimit64, 0, resource, 0, &limit) == 0 ? limit.rlim_cur : 0;
 }
 
 static long make_memfd(void)
@@ -53,7 +54,9 @@ static long make_memfd(void)
 
 static long move_up(long fd)
 {
-	long high = raw_syscall3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, FD_WANTED);
+	uint64_t limit = soft_limit(RLIMIT_NOFILE);
+	uint64_t wanted = limit > FD_WANTED ? FD_WANTED : limit - 1;
+	long high = raw_syscall3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, wanted);
 
 	if (high < 0)
 		return fd;
@@ -98,7 +101,7 @@ int segment_create(struct segment *segment, uint32_t ring_count, uint32_t ring_s
 	size_t size = wire_segment_size(ring_count, ring_size);
 	struct stat status;
 
-	if (!file_size_allowed(size))
+	if (soft_limit(RLIMIT_FSIZE) < size)
 		return -EFBIG;
 	long fd = make_memfd();
 	if (fd < 0)
@@ -146,6 +149,14 @@ void segment_store_maps(struct segment *segment)
 	}
 	raw_syscall1(SYS_close, fd);
 	segment->header->maps_size = size;
+}
+
+void segment_yield_fd(struct segment *segment)
+{
+	if (segment->fd < 0 || segment->fd >= FD_LOWEST)
+		return;
+	raw_syscall1(SYS_close, segment->fd);
+	segment->fd = -1;
 }
 
 bool segment_fd_is_ours(const struct segment *segment)

@@ -29,6 +29,9 @@ int segment_create(struct segment *segment, uint32_t ring_count, uint32_t ring_s
 /* Copies /proc/self/maps into the segment, for a daemon that comes to a process that has already
  * ended. */
 void segment_store_maps(struct segment *segment);
+/* Closes the descriptor, once handed over, if the program allows itself so few that it needs this
+ * one; a daemon that comes later then has to be privileged to find the segment. */
+void segment_yield_fd(struct segment *segment);
 /* Whether fd still is our memfd. */
 bool segment_fd_is_ours(const struct segment *segment);
 void segment_count(struct segment *segment, _Atomic uint64_t *counter, uint64_t add);
