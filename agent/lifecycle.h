@@ -34,5 +34,5 @@ extern struct lifecycle lifecycle;
  * at it. */
 enum lifecycle_state lifecycle_enter(void);
 
-/* CLOCK_MONOTONIC through the vdso. */
+/* CLOCK_MONOTONIC to within a timer tick, never by a system call. */
 uint64_t lifecycle_now_ns(void);
