@@ -3,6 +3,7 @@
 preload_tests = \
 	tests/integration/test_entry_points.sh \
 	tests/integration/test_instructions.sh \
+	tests/integration/test_surroundings.sh \
 	tests/integration/test_syscalls.sh \
 	tests/integration/test_python_end_to_end.py \
 	tests/integration/test_bad_input.py \

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A sample makes no system call: 100,000 of them against a run that samples nothing. What may differ is
-# constant: the thread's id (once per thread), one probe of dead lease holders a second while rings are full.
+# constant: one probe of dead lease holders a second while rings are full.
 set -u
 : "${BUILDDIR:=.}"
 agent=$BUILDDIR/.libs/libspprof-agent.so

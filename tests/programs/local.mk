@@ -19,3 +19,18 @@ tests_programs_libcount_preload_la_CPPFLAGS = -I$(srcdir)/tests
 tests_programs_libcount_preload_la_CFLAGS = $(AM_CFLAGS) -ftls-model=initial-exec -fno-builtin -pthread
 # -rpath makes libtool build a module although it is not installed.
 tests_programs_libcount_preload_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+
+check_PROGRAMS += \
+	tests/programs/early_life tests/programs/own_allocator \
+	tests/programs/count_new tests/programs/locked_down
+tests_programs_early_life_SOURCES = tests/programs/early_life.c
+tests_programs_early_life_LDFLAGS = $(AM_LDFLAGS) -pthread
+tests_programs_own_allocator_SOURCES = tests/programs/own_allocator.c
+tests_programs_own_allocator_CFLAGS = $(AM_CFLAGS) -fvisibility=default -fno-builtin
+tests_programs_own_allocator_LDFLAGS = $(AM_LDFLAGS) -rdynamic
+tests_programs_count_new_SOURCES = tests/programs/count_new.c
+tests_programs_count_new_CPPFLAGS = -I$(srcdir)/include
+tests_programs_count_new_CFLAGS = $(AM_CFLAGS) -fno-builtin
+tests_programs_count_new_LDADD = -lstdc++
+tests_programs_locked_down_SOURCES = tests/programs/locked_down.c
+tests_programs_locked_down_CFLAGS = $(AM_CFLAGS) -fno-builtin -pthread
