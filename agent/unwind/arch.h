@@ -1,7 +1,7 @@
 /*
  * Everything about the processor that the unwinder needs to know, and nothing else in this folder
- * depends on it. A new architecture fills in the numbers, the probe, and what walk.c says about
- * frame pointers. Included by the unwinder and its tests only.
+ * depends on it. A new architecture fills in the numbers, and decides in walk.c what a frame
+ * pointer is good for. Included by the unwinder and its tests only.
  */
 #pragma once
 #include <stdint.h>
@@ -19,11 +19,9 @@ enum {
 	ARCH_RA_FROM_CFA = -8,
 	/* Bytes below the stack pointer that a signal handler leaves alone. */
 	ARCH_RED_ZONE = 128,
-	/* User addresses have this many bits (5-level paging gives more only to who asks by
-	   address). */
+	/* Of a user's addresses; 5-level paging has more, for those who ask by address. */
 	ARCH_ADDRESS_BITS = 47,
-	/* A signal handler's CFA is the address of the ucontext; the interrupted registers lie at:
-	 */
+	/* A handler's CFA is the address of the ucontext; the interrupted registers lie at: */
 	ARCH_SIGNAL_FP = 120,
 	ARCH_SIGNAL_SP = 160,
 	ARCH_SIGNAL_PC = 168,

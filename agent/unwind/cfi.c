@@ -129,8 +129,7 @@ static int32_t factored(const struct machine *m, int64_t operand)
 	return narrow(offset);
 }
 
-/* An unsigned operand; one that is too large for the signed type remains too large for an offset.
- */
+/* An unsigned operand; what is too large for the signed type remains too large for an offset. */
 static int64_t read_operand(struct cursor *c)
 {
 	uint64_t operand = cursor_read_uleb(c);

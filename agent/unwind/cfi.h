@@ -12,16 +12,14 @@
 #include <stdint.h>
 
 struct cfi_object {
-	uintptr_t start,
-		end; /* nothing outside is read; inside, the object keeps its pages readable */
+	uintptr_t start, end;	/* nothing outside is read; what CFI lies inside is mapped */
 	uintptr_t frame_header; /* .eh_frame_hdr, 0: the object has none */
 };
 
 enum cfi_verdict {
 	CFI_STEP,	 /* the step describes the caller's frame */
 	CFI_END,	 /* the outermost frame: the return address is undefined */
-	CFI_SIGNAL,	 /* the kernel called this function; the interrupted registers lie at
-			    ARCH_SIGNAL_* */
+	CFI_SIGNAL,	 /* the interrupted registers lie at sp + ARCH_SIGNAL_* */
 	CFI_NO_INFO,	 /* no CFI covers this pc */
 	CFI_UNSUPPORTED, /* it does, but it is malformed or beyond what a step can say */
 };

@@ -1,5 +1,4 @@
-/* The result's layout is declared here, since headers older than the function are supported, too.
- */
+/* glibc declares the function only since it has it; so its interface is written down here. */
 #define _GNU_SOURCE
 #include "unwind/objects.h"
 #include <dlfcn.h>
@@ -7,8 +6,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-/* glibc's ABI, <dlfcn.h>; x86-64 is the one architecture without the field for data-relative
- * pointers. */
+/* glibc's ABI, <dlfcn.h>; only x86-64 does without the base of data-relative pointers. */
 struct found {
 	unsigned long long flags;
 	void *map_start, *map_end;

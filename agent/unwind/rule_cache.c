@@ -23,8 +23,11 @@ _Atomic uint64_t rule_cache_words[1 << RULE_CACHE_WORDS_LOG2];
 static _Atomic uint64_t side[1 << SIDE_WORDS_LOG2];
 static _Atomic uint32_t epoch;
 
-/* A side word: [0] 1   [1] base is fp   [2] dereferenced   [4:3] enum cfi_fp   [30:5] CFA offset /
- * 8 [48:31] frame pointer's offset / 8   [60:49] addend. Offsets are signed. */
+/*
+ * A side word; offsets are signed:
+ *   [0] 1    [1] base is the frame pointer    [2] dereferenced    [4:3] enum cfi_fp
+ *   [30:5] CFA's offset / 8    [48:31] frame pointer's offset / 8    [60:49] addend
+ */
 enum {
 	CFA_BITS = 26,
 	FP_BITS = 18,

@@ -7,12 +7,15 @@
  * blocks; a thread that dies anywhere in here leaves nothing half done. Inherited warm by a forked
  * child.
  *
- *   field      writer            reader       order
- *   words[i]   any walk; flush   any walk     relaxed: pc and rule are one word and publish nothing
- * else side[i]    any walk, once    any walk     relaxed: as words[i]; a reader whose rule names a
- * word that it cannot see yet finds 0 and ends there as unsupported epoch      flush any walk
- * [EPOCH-1] release/acquire: the loader's tables after a dlclose before the epoch under which rules
- * from them are kept
+ *   field     writer            reader      order
+ *   words[i]  any walk; flush   any walk    relaxed: a word is all of a pc and its rule, and
+ *                                           publishes nothing else
+ *   side[i]   any walk, once    any walk    relaxed: as words[i]; a reader whose rule names a word
+ *                                           that it cannot see yet finds 0, and its walk ends there
+ *                                           as unsupported
+ *   epoch     flush             any walk    [EPOCH-1] release/acquire: what a dlclose did to the
+ *                                           loader's tables, before the epoch under which rules
+ *                                           from those tables are kept
  *
  * Unloading. A rule found before a dlclose must not serve the library loaded at the same place
  * after it, and a walk may be storing such a rule while flush() runs, or be stopped between finding
@@ -33,11 +36,13 @@
 #include "unwind/cfi.h"
 
 /*
- * A rule's 17 bits. Plain rules, nearly all: CFA = base + offset, offset a multiple of 8; the
- * caller's frame pointer unchanged (slot 0) or saved at CFA - 8 * (slot + 1). [3:0] slot, 15: not
- * plain   [4] base is the frame pointer   [16:5] offset / 8 Others: [4] 0: [16:5] is an enum
- * cfi_verdict; 1: [16:5] is an index into the side table. 0 would be a frame of no size, so it says
- * that the rule is not known.
+ * A rule's 17 bits. Plain rules, nearly all: CFA = base + offset, a multiple of 8; the caller's
+ * frame pointer unchanged (slot 0) or saved at CFA - 8 * (slot + 1):
+ *   [3:0] slot, not 15    [4] base is the frame pointer    [16:5] offset / 8
+ * Others:
+ *   [3:0] 15    [4] 0    [16:5] an enum cfi_verdict
+ *   [3:0] 15    [4] 1    [16:5] an index into the side table
+ * 0 would be a frame of no size, so it says that the rule is not known.
  */
 enum {
 	RULE_CACHE_BITS = 17,
@@ -88,8 +93,7 @@ static inline uintptr_t rule_cache_slot_distance(uint32_t rule)
 /* `pc` has at most ARCH_ADDRESS_BITS. */
 void rule_cache_store(uint64_t salt, uintptr_t pc, uint32_t rule);
 
-/* The rule that stands for a verdict; `step` is read if that is CFI_STEP. Never RULE_CACHE_MISSING.
- */
+/* The rule of a verdict; `step` is read if that is CFI_STEP. Never RULE_CACHE_MISSING. */
 uint32_t rule_cache_pack(enum cfi_verdict verdict, const struct cfi_step *step);
 
 static inline uint32_t rule_cache_of(enum cfi_verdict verdict)

@@ -17,9 +17,9 @@
 
 /*
  * Farther below the top a stack pointer is taken for foreign without asking for what lies between.
- * Asking for a page below the main thread's stack lets the kernel extend it, as any access would;
- * mappings that coroutines run on begin 128 MiB below its top, so with this bound that does not
- * happen.
+ * Asking for a page right below the main thread's stack makes the kernel extend it within its
+ * limit, as any access would, and foreign stacks should not cause that. They lie where mappings do:
+ * at least 128 MiB below the top, unless randomization has put the two close together.
  */
 #define OWN_MAX_BYTES ((uintptr_t)64 << 20)
 
@@ -75,8 +75,7 @@ static bool probe(uint16_t *left, uintptr_t page)
 	return is_readable(page);
 }
 
-/* Whether `low` is on the thread's own stack; asks downward for what is not known, as far as it
- * may. */
+/* Whether `low` is on the thread's own stack; asks for what is not known, as far as it may. */
 static bool reach_down(struct stack_bounds *bounds, uintptr_t low, uintptr_t top)
 {
 	/* Relaxed, here and below: the thread's own, atomic because of its signal handlers. */

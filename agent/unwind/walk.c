@@ -82,8 +82,8 @@ struct place {
 static int step_signal(struct place *place, struct stack_bounds *bounds)
 {
 	uintptr_t context = place->sp;
-	if (!stack_bounds_admit(
-		    bounds, context + ARCH_SIGNAL_FP, context + ARCH_SIGNAL_PC + sizeof(uintptr_t)))
+	if (context & 7 ||
+		!stack_bounds_admit(bounds, context, context + ARCH_SIGNAL_PC + sizeof(uintptr_t)))
 		return WIRE_STOP_BOUNDS;
 	place->pc = place->lookup = load(context + ARCH_SIGNAL_PC);
 	place->sp = load(context + ARCH_SIGNAL_SP);

@@ -34,6 +34,7 @@ void walk_stack(
 /* Before and after a dlclose: forgets every cached rule. Any thread, never blocks. */
 void walk_flush(void);
 
-/* How often walk_flush() was called, and how many call sites were resolved from CFI so far. */
+/* How often walk_flush() was called, and how many call sites were resolved from CFI so far. Walks
+ * of one epoch mean the same modules by the same addresses. */
 uint32_t walk_epoch(void);
 uint64_t walk_misses(void);

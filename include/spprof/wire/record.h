@@ -40,7 +40,7 @@ struct wire_birth {
 	uint64_t address;
 	uint32_t tid;            /* the allocating thread, in the worker's pid namespace */
 	uint32_t epoch;          /* LIVE: the resync answered; BIRTH: 0 */
-	uint32_t module_epoch;   /* count of dlcloses before the walk */
+	uint32_t module_epoch;   /* rises with each dlclose; that of the walk */
 	uint16_t frame_count;
 	uint8_t stop;            /* enum wire_stop */
 	uint8_t guessed;         /* frames found by guessing, saturated */
