@@ -32,5 +32,5 @@ int main(void)
 	int r = service_run(SOCKET_FD);
 	if (r < 0)
 		log_error("lost the daemon: %s", strerror(-r));
-	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	_exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS); /* handlers at exit would not be let through */
 }

@@ -28,7 +28,7 @@
 #define ADDRESS_SPACE_BYTES ((rlim_t)4 << 30)
 #define DESCRIPTORS	    512
 
-/* Sanitizers reserve terabytes of address space. */
+/* Sanitizers reserve terabytes of address space, and have a few calls of their own. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -134,6 +134,10 @@ static const int allowed_calls[] = {
 	SCMP_SYS(restart_syscall),
 	SCMP_SYS(exit),
 	SCMP_SYS(exit_group),
+#ifdef SANITIZED
+	SCMP_SYS(sigaltstack),
+	SCMP_SYS(sched_yield),
+#endif
 };
 
 static int allow_calls(scmp_filter_ctx filter)
