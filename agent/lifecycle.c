@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
 #include <time.h>
 #include "attach.h"
 #include "fork_word.h"
@@ -37,11 +38,28 @@ uint64_t lifecycle_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+/* A sixteenth of what the program may map in all: the rest is for what it does itself. */
+static uint64_t mapping_share(void)
+{
+	static const int resources[] = {RLIMIT_AS, RLIMIT_DATA};
+	uint64_t least = UINT64_MAX;
+
+	for (unsigned i = 0; i < sizeof resources / sizeof resources[0]; i++) {
+		struct rlimit limit;
+
+		if (raw_syscall4(SYS_prlimit64, 0, resources[i], 0, &limit) == 0 &&
+			limit.rlim_cur / 16 < least)
+			least = limit.rlim_cur / 16;
+	}
+	return least;
+}
+
 /* Half of the allowance goes to the map; rings, filter, scratch and rule cache are of fixed size.
  */
 static bool make_map(const struct settings *settings)
 {
-	size_t size = settings->memory_bytes / 2;
+	uint64_t share = mapping_share();
+	size_t size = settings->memory_bytes / 2 < share ? settings->memory_bytes / 2 : share;
 	void *memory = private_memory_map(size);
 
 	return memory && heap_map_init(&lifecycle.map, memory, size) == 0;

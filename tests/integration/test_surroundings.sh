@@ -72,6 +72,7 @@ same "ten descriptors, all of them the program's" 'ulimit -n 10; ls /proc/self/f
 same 'no standard input' 'ls -d / <&-; ulimit -n 8; ls -d / <&-'
 same 'no file may grow' 'ulimit -f 0; ls -d /'
 same 'little address space' 'ulimit -v 12000; ls -d /'
+same "most of the address space is the program's" 'ulimit -v 32000; head -c 21000000 /dev/zero | tail -c 20000000 | wc -c'
 same 'an empty environment further on' 'env -i /bin/ls -d /'
 if command -v curl >/dev/null; then
 	same 'a program whose libraries make locales at load' 'curl --version'
