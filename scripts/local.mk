@@ -5,5 +5,11 @@ dist_check_SCRIPTS += \
 	scripts/check-exports \
 	scripts/check-atomics \
 	scripts/check-requirements
-EXTRA_DIST += scripts/bootstrap scripts/test scripts/test-results scripts/packages scripts/install-packages scripts/build-env \
+EXTRA_DIST += scripts/bootstrap scripts/test scripts/test-results scripts/packages scripts/install-packages scripts/build-env scripts/check-long \
 	.ci/run .github/workflows/ci.yml
+
+# Resumable; see the script.
+check-long: all
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS=
+	SRCDIR='$(abs_srcdir)' BUILDDIR='$(abs_builddir)' $(srcdir)/scripts/check-long
+.PHONY: check-long

@@ -16,3 +16,4 @@ tests_bench_bench_walk_SOURCES = tests/bench/bench_walk.c tests/programs/unwind_
 tests_bench_bench_walk_CPPFLAGS = $(unwind_test_cppflags)
 tests_bench_bench_walk_CFLAGS = $(unwind_test_cflags)
 tests_bench_bench_walk_LDADD = libagent.la libunwindtruth.la
+EXTRA_DIST += tests/bench/overhead.py

@@ -27,6 +27,7 @@ RATE = 16384
 PROGRAM = os.path.join(profiled.BUILD, "tests", "programs", "ground_truth")
 KINDS = [("live", "bytes"), ("live", "blocks"), ("total", "bytes"), ("total", "blocks")]
 COVERAGE_GROUPS = [("30 and more", 25, math.inf), ("about 10", 6, 25), ("about 3", 2, 6), ("about 1", 0.3, 2)]
+SITES_PER_RUN = 65 * len(KINDS)
 MIN_MISSES = 5  # fewer unsampled blocks expected: certain
 
 
@@ -88,6 +89,21 @@ def one_run(profiler, seed):
 def results_of(run):
     return [Result(name, site, kind, run["found"].get(name), run["unseen"]) for name, site in run["truth"].items()
             for kind in KINDS]
+
+
+def judge_ranks(tap, results):
+    """Sites that differ clearly must be ranked as they are: by live bytes, run by run."""
+    runs = [results[i:i + SITES_PER_RUN] for i in range(0, len(results), SITES_PER_RUN)]
+    pairs = wrong = 0
+    for run in runs:
+        sites = [r for r in run if r.kind == ("live", "bytes")]
+        for i, a in enumerate(sites):
+            for b in sites[:i]:
+                if abs(a.truth - b.truth) > 5 * math.hypot(a.deviation, b.deviation):
+                    pairs += 1
+                    wrong += (a.truth > b.truth) != (a.value > b.value)
+    tap.ok(pairs > 0 and wrong == 0, f"{pairs} pairs of sites that differ by five deviations are ranked right",
+           f"{wrong} are not")
 
 
 def mean(values):
@@ -152,6 +168,7 @@ def main():
         tap.note(f"{len(certain)} sites of near certainty: {missed} blocks without a sample, {expected:.1f} expected")
         tap.ok(abs(missed - expected) <= 4 * math.sqrt(expected) + 2,
                "sites that are sampled with near certainty miss as few blocks as they should")
+        judge_ranks(tap, results)
         once = [r for r in results if r.site == "site_once" and r.kind == ("live", "bytes")]
         worst = max(abs(r.z) for r in once)
         tap.ok(worst < 5, f"2,000 threads that allocate once bring no bias (|z| at most {worst:.2f})")
