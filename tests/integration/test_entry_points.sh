@@ -19,12 +19,17 @@ run() { # run NAME PRELOADED_ALLOCATOR RATE PROGRAM
 		say ok "$text # SKIP $1 is not installed"
 		return
 	fi
-	if output=$(SPPROF_RATE=$3 SPPROF_CEILING=0 LD_PRELOAD="$agent $2" "$BUILDDIR/tests/programs/$4" 2>&1) &&
-		! echo "$output" | grep -q '^not ok' && echo "$output" | grep -q '^1\.\.'; then
+	# Some allocators break rules by themselves: then it must be the same with the agent.
+	bare=$(LD_PRELOAD=$2 "$BUILDDIR/tests/programs/$4" 2>&1)
+	output=$(SPPROF_RATE=$3 SPPROF_CEILING=0 LD_PRELOAD="$agent $2" "$BUILDDIR/tests/programs/$4" 2>&1)
+	status=$?
+	if [ $status -eq 0 ] && ! echo "$output" | grep -q '^not ok' && echo "$output" | grep -q '^1\.\.'; then
 		say ok "$text"
+	elif [ "$1" != libc ] && [ "$output" = "$bare" ]; then
+		say ok "$text: as without the agent"
 	else
 		echo "$output" | grep -v '^ok' | sed 's/^/# /'
-		say 'not ok' "$text"
+		say 'not ok' "$text (status $status)"
 	fi
 }
 
