@@ -41,5 +41,4 @@ spprofctl_LDADD = libspctl.la
 
 # A program, its man page, its completion and its --help change together.
 dist_man_MANS += docs/man/spprofctl.1 docs/man/spprof.7
-bashcompletiondir = $(datadir)/bash-completion/completions
-dist_bashcompletion_DATA = completion/spprofctl
+dist_bashcompletion_DATA += completion/spprofctl

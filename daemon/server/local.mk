@@ -32,3 +32,41 @@ libspserver_la_SOURCES += \
 	daemon/server/symbol_helper.c daemon/server/symbol_helper.h \
 	daemon/server/symbol_replies.c daemon/server/symbol_replies.h \
 	daemon/server/symbol_waits.c daemon/server/symbol_waits.h
+
+# Workers: from the process to its model.
+libspserver_la_SOURCES += \
+	daemon/server/agent_listener.c daemon/server/agent_listener.h \
+	daemon/server/attach_scan.c daemon/server/attach_scan.h \
+	daemon/server/background_close.c daemon/server/background_close.h \
+	daemon/server/drain_scheduler.c daemon/server/drain_scheduler.h \
+	daemon/server/event_loop.c daemon/server/event_loop.h \
+	daemon/server/proc_walk.c daemon/server/proc_walk.h \
+	daemon/server/sample_feed.c daemon/server/sample_feed.h \
+	daemon/server/session.c daemon/server/session.h \
+	daemon/server/session_quality.c daemon/server/session_quality.h \
+	daemon/server/session_table.c daemon/server/session_table.h
+
+# Answers: from the model to the client.
+libspserver_la_SOURCES += \
+	daemon/server/api_access.c daemon/server/api_access.h \
+	daemon/server/api_answer.c daemon/server/api_answer.h \
+	daemon/server/api_call.c daemon/server/api_call.h \
+	daemon/server/api_handlers.c daemon/server/api_handlers.h \
+	daemon/server/api_process.c daemon/server/api_process.h \
+	daemon/server/api_server.c daemon/server/api_server.h \
+	daemon/server/counter_list.c daemon/server/counter_list.h \
+	daemon/server/daemon_counters.c daemon/server/daemon_counters.h \
+	daemon/server/module_files.c daemon/server/module_files.h \
+	daemon/server/process_list.c daemon/server/process_list.h \
+	daemon/server/session_counters.c daemon/server/session_counters.h \
+	daemon/server/snapshot_builder.c daemon/server/snapshot_builder.h \
+	daemon/server/snapshot_draft.c daemon/server/snapshot_draft.h
+
+bin_PROGRAMS += spprofd
+spprofd_SOURCES = daemon/main.c
+spprofd_CPPFLAGS = $(daemon_cppflags) $(proto_cppflags) $(UV_CFLAGS)
+spprofd_LDADD = libspserver.la libspexport.la libspingest.la libspmodel.la libspbase.la libspproto.la $(UV_LIBS)
+
+# A program, its man page, its completion and its --help change together.
+dist_man_MANS += docs/man/spprofd.8
+dist_bashcompletion_DATA += completion/spprofd

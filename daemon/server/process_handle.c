@@ -43,6 +43,19 @@ int process_handle_open(struct process_handle *handle, pid_t pid, int pidfd)
 	return 0;
 }
 
+int process_handle_dup(struct process_handle *handle, const struct process_handle *from)
+{
+	*handle = PROCESS_HANDLE_INIT;
+	handle->pid = from->pid;
+	handle->pidfd = fcntl(from->pidfd, F_DUPFD_CLOEXEC, 3);
+	handle->proc_fd = fcntl(from->proc_fd, F_DUPFD_CLOEXEC, 3);
+	if (handle->pidfd >= 0)
+		return 0;
+	int r = -errno;
+	process_handle_close(handle);
+	return r;
+}
+
 void process_handle_close(struct process_handle *handle)
 {
 	if (handle->pidfd >= 0)

@@ -19,6 +19,8 @@ struct process_handle {
 /* Takes `pidfd` over in every case; -1: opens one. 0, -ESRCH: no such process (any more), -errno.
  */
 int process_handle_open(struct process_handle *handle, pid_t pid, int pidfd);
+/* A second handle for the same process: 0 or negative errno. */
+int process_handle_dup(struct process_handle *handle, const struct process_handle *from);
 void process_handle_close(struct process_handle *handle);
 /* True until the last thread has ended; a zombie is not alive. */
 bool process_handle_alive(const struct process_handle *handle);

@@ -49,6 +49,25 @@ char *socket_dir_default(uid_t uid, const char *xdg_runtime_dir)
 	return alloc_strdup(directory);
 }
 
+static bool same_directory(const char *a, const char *b)
+{
+	struct stat x, y;
+	if (strcmp(a, b) == 0)
+		return true;
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+bool socket_dir_is_meant(const char *path, const char *wants, uid_t uid)
+{
+	char user[64], tmp[64];
+	if (wants != NULL && *wants != '\0')
+		return same_directory(path, wants);
+	snprintf(user, sizeof user, WIRE_USER_DIR_FORMAT, (unsigned)uid);
+	snprintf(tmp, sizeof tmp, WIRE_TMP_DIR_FORMAT, (unsigned)uid);
+	return strcmp(path, WIRE_SYSTEM_DIR) == 0 || strcmp(path, user) == 0 ||
+	       strcmp(path, tmp) == 0;
+}
+
 /* Others may enter root's directory, since workers of any uid connect there; never a user's. */
 static mode_t directory_mode(void)
 {

@@ -4,7 +4,12 @@
  * after it ended. Owns the lock and the names of the sockets it made, not the sockets' descriptors.
  */
 #pragma once
+#include <stdbool.h>
 #include <sys/types.h>
+#include "spprof/wire/handshake.h"
+
+#define SOCKET_DIR_AGENTS  WIRE_AGENT_SOCKET
+#define SOCKET_DIR_CLIENTS "api.sock"
 
 struct socket_dir;
 
@@ -12,6 +17,10 @@ struct socket_dir;
  * user's own /run/user/UID, else /tmp/spprofd-UID: the places where agents look
  * (spprof/wire/handshake.h). Caller frees. */
 char *socket_dir_default(uid_t uid, const char *xdg_runtime_dir);
+
+/* Whether a process that was told `wants` (NULL: nothing), and runs as `uid`, is meant for the
+ * daemon in `path`. */
+bool socket_dir_is_meant(const char *path, const char *wants, uid_t uid);
 
 /* Makes `path` where it is missing, checks that nobody else can put names into it, takes the lock.
  * -EBUSY: another spprofd serves it; -EPERM: owned or writable by others; -ENAMETOOLONG; -errno.

@@ -26,3 +26,14 @@ EXTRA_DIST += tests/integration/profiled.py tests/integration/ground_truth_stats
 # The statistics of .ci/run; more runs by SPPROF_TRUTH_RUNS and SPPROF_REDIS_RUNS.
 check-statistics: all
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(long_tests) tests/model/test_announce_model'
+.PHONY: check-statistics
+
+# A real spprofd with fake workers and hand-made clients.
+integration_programs = \
+	tests/integration/test_daemon_attach
+unit_tests += $(integration_programs)
+integration_cppflags = $(test_cppflags) $(proto_cppflags)
+integration_ldadd = libdaemonfixture.la libspproto.la $(CHECK_LIBS)
+
+tests_integration_test_daemon_attach_CPPFLAGS = $(integration_cppflags)
+tests_integration_test_daemon_attach_LDADD = $(integration_ldadd)

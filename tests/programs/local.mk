@@ -34,3 +34,8 @@ tests_programs_count_new_CFLAGS = $(AM_CFLAGS) -fno-builtin
 tests_programs_count_new_LDADD = -lstdc++
 tests_programs_locked_down_SOURCES = tests/programs/locked_down.c
 tests_programs_locked_down_CFLAGS = $(AM_CFLAGS) -fno-builtin -pthread
+# A worker without an agent, for tests of the daemon.
+check_PROGRAMS += tests/programs/fake_worker
+tests_programs_fake_worker_CPPFLAGS = $(test_cppflags)
+tests_programs_fake_worker_CFLAGS = $(AM_CFLAGS) -fno-omit-frame-pointer
+tests_programs_fake_worker_LDADD = libfakesegment.la

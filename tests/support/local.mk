@@ -6,3 +6,9 @@ EXTRA_DIST += tests/support/tap.py
 check_LTLIBRARIES += libfakesegment.la
 libfakesegment_la_CPPFLAGS = $(test_cppflags)
 libfakesegment_la_SOURCES = tests/support/fake_segment.c tests/support/fake_segment.h
+
+# A daemon, its workers and a client, for integration tests.
+check_LTLIBRARIES += libdaemonfixture.la
+libdaemonfixture_la_CPPFLAGS = $(test_cppflags) $(proto_cppflags)
+libdaemonfixture_la_SOURCES = tests/support/daemon_fixture.c tests/support/daemon_fixture.h
+libdaemonfixture_la_LIBADD = libspproto.la

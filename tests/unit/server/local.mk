@@ -30,6 +30,7 @@ unit_tests += tests/unit/server/test_module_map
 tests_unit_server_test_module_map_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_module_map_LDADD = $(server_test_ldadd)
 
+
 # The symbol client, with the real symbolizer and with one that misbehaves on demand.
 check_PROGRAMS += tests/unit/server/fake_symbolizer tests/unit/server/fake_symbolizer_old
 tests_unit_server_fake_symbolizer_CPPFLAGS = $(server_test_cppflags)
@@ -51,3 +52,5 @@ tests_unit_server_test_debug_file_LDADD = $(server_test_ldadd)
 unit_tests += tests/unit/server/test_symbol_helper
 tests_unit_server_test_symbol_helper_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_symbol_helper_LDADD = $(server_test_ldadd)
+dist_check_SCRIPTS += tests/unit/server/test_spprofd_options
+

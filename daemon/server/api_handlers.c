@@ -1,0 +1,413 @@
+/*
+ * A question about one process is an inquiry: it finds the session, by a look at the process itself
+ * if need be, checks that the peer may see it, and then answers. Inquiries are in a list, so that
+ * those under way when the daemon ends are freed.
+ *
+ * A pid names the living process. What ended is answered for only while nobody else has its number.
+ */
+#include "config.h"
+#include "server/api_handlers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buffer.h"
+#include "export/export.h"
+#include "model/estimate.h"
+#include "server/api_access.h"
+#include "server/api_answer.h"
+#include "server/api_call.h"
+#include "server/api_process.h"
+#include "server/api_server.h"
+#include "server/attach_scan.h"
+#include "server/counter_list.h"
+#include "server/daemon_counters.h"
+#include "server/process_handle.h"
+#include "server/process_info.h"
+#include "server/process_list.h"
+#include "server/session.h"
+#include "server/session_counters.h"
+#include "server/session_table.h"
+#include "server/snapshot_builder.h"
+#include "server/wall_clock.h"
+
+#define DEFAULT_TIMEOUT_MS 2000u
+#define MAX_TIMEOUT_MS	   30000u
+#define MAX_HELD_BYTES	   (UINT64_C(512) << 20)
+
+#define INVALID	  SPPROF__V1__ERROR__CODE__INVALID_REQUEST
+#define NO_SUCH	  SPPROF__V1__ERROR__CODE__NO_SUCH_PROCESS
+#define DETACHED  SPPROF__V1__ERROR__CODE__NOT_ATTACHED
+#define FORBIDDEN SPPROF__V1__ERROR__CODE__PERMISSION_DENIED
+#define INTERNAL  SPPROF__V1__ERROR__CODE__INTERNAL
+
+struct api_handlers {
+	struct api_handlers_parts parts;
+	uint64_t started_unix_ns;
+	struct inquiry *inquiries; /* own themselves */
+};
+
+struct inquiry {
+	struct api_handlers *handlers;
+	struct inquiry *next;
+	struct api_call *call; /* owns, until answered */
+	pid_t pid;
+	struct session *session; /* owns a reference, once found */
+	struct snapshot_request snapshot;
+	void (*proceed)(struct inquiry *inquiry);
+};
+
+int api_handlers_new(struct api_handlers **out)
+{
+	struct api_handlers *handlers = alloc_zeroed(1, sizeof *handlers);
+	handlers->started_unix_ns = wall_clock_unix_ns();
+	*out = handlers;
+	return 0;
+}
+
+static void end_inquiry(struct inquiry *inquiry)
+{
+	struct inquiry **at = &inquiry->handlers->inquiries;
+	while (*at != inquiry)
+		at = &(*at)->next;
+	*at = inquiry->next;
+	session_unref(inquiry->session);
+	free(inquiry);
+}
+
+struct api_handlers *api_handlers_free(struct api_handlers *handlers)
+{
+	if (handlers == NULL)
+		return NULL;
+	while (handlers->inquiries != NULL) {
+		api_call_refuse(handlers->inquiries->call, INTERNAL, "spprofd is ending");
+		end_inquiry(handlers->inquiries);
+	}
+	free(handlers);
+	return NULL;
+}
+
+void api_handlers_set_parts(struct api_handlers *handlers, const struct api_handlers_parts *parts)
+{
+	handlers->parts = *parts;
+}
+
+#define REFUSE(inquiry, ...)                                                                       \
+	do {                                                                                       \
+		api_call_refuse((inquiry)->call, __VA_ARGS__);                                     \
+		end_inquiry(inquiry);                                                              \
+	} while (0)
+
+static void answer_inquiry(struct inquiry *inquiry, struct api_answer *answer)
+{
+	api_call_answer(inquiry->call, answer);
+	end_inquiry(inquiry);
+}
+
+static void proceed_with(struct inquiry *inquiry, struct session *session)
+{
+	if (!api_access_session(api_call_peer(inquiry->call), session)) {
+		REFUSE(inquiry, FORBIDDEN,
+			"process %d belongs to another user: ask as root or as that user",
+			(int)inquiry->pid);
+		return;
+	}
+	inquiry->session = session_ref(session);
+	inquiry->proceed(inquiry);
+}
+
+static void explain_detached(
+	struct inquiry *inquiry, enum attach_scan_result result, const char *comm)
+{
+	int pid = (int)inquiry->pid;
+	switch (result) {
+	case ATTACH_SCAN_INHERITED:
+		REFUSE(inquiry, DETACHED,
+			"not attached: process %d (%s) was forked from a profiled process without "
+			"exec, what it allocates "
+			"itself is not recorded; ask for its parent",
+			pid, comm);
+		return;
+	case ATTACH_SCAN_HIDDEN:
+		REFUSE(inquiry, DETACHED,
+			"not attached: spprofd (uid %u) may not look at process %d (%s); ask a "
+			"spprofd that runs as root or "
+			"as that user",
+			(unsigned)geteuid(), pid, comm);
+		return;
+	case ATTACH_SCAN_REFUSED:
+		REFUSE(inquiry, DETACHED,
+			"not attached: the segment of process %d (%s) is refused; spprofd's "
+			"messages say why",
+			pid, comm);
+		return;
+	case ATTACH_SCAN_BUSY:
+		REFUSE(inquiry, DETACHED,
+			"not attached: process %d (%s) is served by another spprofd; ask that one, "
+			"or end it first",
+			pid, comm);
+		return;
+	case ATTACH_SCAN_FULL:
+		REFUSE(inquiry, DETACHED,
+			"not attached: process %d (%s) is one too many, restart spprofd with a "
+			"larger --max-workers",
+			pid, comm);
+		return;
+	default:
+		REFUSE(inquiry, DETACHED,
+			"not attached: process %d (%s) runs without the agent; start it with "
+			"`spprofctl run -- ...` or `eval "
+			"\"$(spprofctl env)\"`",
+			pid, comm);
+	}
+}
+
+/* A process without a session, or with an old one only. */
+static void proceed_without(struct inquiry *inquiry, enum attach_scan_result result)
+{
+	struct session *old = session_table_find(inquiry->handlers->parts.table, inquiry->pid);
+	struct process_handle process;
+	struct process_info info;
+	bool gone = process_handle_open(&process, inquiry->pid, -1) < 0;
+	if (old != NULL && (gone || session_was(old, &process))) {
+		process_handle_close(&process);
+		proceed_with(inquiry, old);
+		return;
+	}
+	bool known = !gone && process_info_read(&process, &info) == 0;
+	process_handle_close(&process);
+	if (!known) {
+		REFUSE(inquiry, NO_SUCH, "no such process: %d", (int)inquiry->pid);
+		return;
+	}
+	if (api_access_uid(api_call_peer(inquiry->call), info.uid, info.single_uid))
+		explain_detached(inquiry, result, info.comm);
+	else
+		REFUSE(inquiry, FORBIDDEN,
+			"process %d belongs to another user: ask as root or as that user",
+			(int)inquiry->pid);
+	process_info_deinit(&info);
+}
+
+static void on_looked(enum attach_scan_result result, void *data)
+{
+	struct inquiry *inquiry = data;
+	struct session_table *table = inquiry->handlers->parts.table;
+	if (session_table_attached(table, inquiry->pid))
+		proceed_with(inquiry, session_table_find(table, inquiry->pid));
+	else
+		proceed_without(inquiry, result);
+}
+
+static struct inquiry *begin_inquiry(struct api_handlers *handlers, struct api_call *call,
+	pid_t pid, void (*proceed)(struct inquiry *inquiry))
+{
+	struct inquiry *inquiry = alloc_zeroed(1, sizeof *inquiry);
+	inquiry->handlers = handlers;
+	inquiry->call = call;
+	inquiry->pid = pid;
+	inquiry->proceed = proceed;
+	inquiry->next = handlers->inquiries;
+	handlers->inquiries = inquiry;
+	return inquiry;
+}
+
+static void look_up(struct inquiry *inquiry)
+{
+	struct session_table *table = inquiry->handlers->parts.table;
+	if (session_table_attached(table, inquiry->pid))
+		proceed_with(inquiry, session_table_find(table, inquiry->pid));
+	else
+		attach_scan_process(
+			inquiry->handlers->parts.scan, inquiry->pid, on_looked, inquiry);
+}
+
+static void on_snapshot(int result, struct buffer *body, void *data)
+{
+	struct inquiry *inquiry = data;
+	if (result < 0) {
+		REFUSE(inquiry, INTERNAL, "the snapshot of process %d could not be made: %s",
+			(int)inquiry->pid, strerror(-result));
+		return;
+	}
+	struct api_process process;
+	struct api_answer *answer = api_answer_new();
+	api_process_fill(&process, inquiry->session, 0);
+	api_answer_add_file(answer, body, &process.message);
+	answer_inquiry(inquiry, answer);
+}
+
+static void take_snapshot(struct inquiry *inquiry)
+{
+	inquiry->snapshot.session = inquiry->session;
+	inquiry->snapshot.done = on_snapshot;
+	inquiry->snapshot.data = inquiry;
+	snapshot_builder_start(inquiry->handlers->parts.builder, &inquiry->snapshot);
+}
+
+static const enum export_format formats[] = {
+	[SPPROF__V1__SNAPSHOT_REQUEST__FORMAT__TEXT] = EXPORT_TEXT,
+	[SPPROF__V1__SNAPSHOT_REQUEST__FORMAT__JSON] = EXPORT_JSON,
+	[SPPROF__V1__SNAPSHOT_REQUEST__FORMAT__PPROF] = EXPORT_PPROF,
+	[SPPROF__V1__SNAPSHOT_REQUEST__FORMAT__COLLAPSED] = EXPORT_COLLAPSED,
+	[SPPROF__V1__SNAPSHOT_REQUEST__FORMAT__SPEEDSCOPE] = EXPORT_SPEEDSCOPE,
+};
+
+static void handle_snapshot(struct api_handlers *handlers, struct api_call *call,
+	const Spprof__V1__SnapshotRequest *request)
+{
+	struct api_server_stats api = {0};
+	if (handlers->parts.server != NULL)
+		api_server_stats(handlers->parts.server, &api);
+	if (request->pid <= 0) {
+		api_call_refuse(call, INVALID, "%d is not a process id", request->pid);
+		return;
+	}
+	if (request->format < 0 || (size_t)request->format >= sizeof formats / sizeof formats[0]) {
+		api_call_refuse(call, INVALID, "format %d is not known to this spprofd",
+			(int)request->format);
+		return;
+	}
+	if (api.held_bytes > MAX_HELD_BYTES) {
+		api_call_refuse(call, INTERNAL,
+			"clients have left too many answers untaken; try again later");
+		return;
+	}
+	struct inquiry *inquiry = begin_inquiry(handlers, call, request->pid, take_snapshot);
+	uint32_t timeout = request->timeout_ms > 0 ? request->timeout_ms : DEFAULT_TIMEOUT_MS;
+	inquiry->snapshot = (struct snapshot_request){
+		.format = formats[request->format],
+		.options = {.top = request->top,
+			.depth = request->depth,
+			.width = request->width,
+			.color = request->color,
+			.cumulative = request->cumulative},
+		.timeout_ms = timeout < MAX_TIMEOUT_MS ? timeout : MAX_TIMEOUT_MS,
+	};
+	look_up(inquiry);
+}
+
+static void answer_stats(void *data)
+{
+	struct inquiry *inquiry = data;
+	struct counter_list counters = COUNTER_LIST_INIT;
+	struct api_process process;
+	Spprof__V1__StatsResponse stats = SPPROF__V1__STATS_RESPONSE__INIT;
+	Spprof__V1__Response response = SPPROF__V1__RESPONSE__INIT;
+	api_process_fill(&process, inquiry->session, 0);
+	session_counters_add(&counters, inquiry->session);
+	counter_list_lend(&counters, &stats);
+	stats.process = &process.message;
+	stats.live_bytes = &process.live_bytes;
+	stats.live_objects = &process.live_objects;
+	stats.allocated_bytes = &process.allocated_bytes;
+	stats.allocated_objects = &process.allocated_objects;
+	response.kind_case = SPPROF__V1__RESPONSE__KIND_STATS;
+	response.stats = &stats;
+	struct api_answer *answer = api_answer_new();
+	api_answer_add(answer, &response);
+	counter_list_deinit(&counters);
+	answer_inquiry(inquiry, answer);
+}
+
+static void take_stats(struct inquiry *inquiry)
+{
+	if (!session_table_catch_up(
+		    inquiry->handlers->parts.table, inquiry->session, answer_stats, inquiry))
+		answer_stats(inquiry);
+}
+
+struct totals {
+	const struct api_peer *peer;
+	struct estimate_sum live, allocated;
+};
+
+static void add_totals(struct session *session, void *data)
+{
+	struct totals *totals = data;
+	if (session_facts(session)->state == SESSION_EXITED ||
+		!api_access_session(totals->peer, session))
+		return;
+	struct estimate_sum live, allocated;
+	session_sums(session, API_PROCESS_LIST_AGE_NS, &live, &allocated);
+	estimate_merge(&totals->live, &live);
+	estimate_merge(&totals->allocated, &allocated);
+}
+
+static void answer_daemon_stats(struct api_handlers *handlers, struct api_call *call)
+{
+	struct counter_list counters = COUNTER_LIST_INIT;
+	struct totals totals = {.peer = api_call_peer(call)};
+	Spprof__V1__StatsResponse stats = SPPROF__V1__STATS_RESPONSE__INIT;
+	Spprof__V1__Response response = SPPROF__V1__RESPONSE__INIT;
+	Spprof__V1__Estimate estimates[4];
+	session_table_each(handlers->parts.table, add_totals, &totals);
+	daemon_counters_add(&counters, &handlers->parts);
+	counter_list_lend(&counters, &stats);
+	stats.live_bytes = api_process_estimate(
+		&estimates[0], estimate_bytes(&totals.live), totals.live.samples);
+	stats.live_objects = api_process_estimate(
+		&estimates[1], estimate_objects(&totals.live), totals.live.samples);
+	stats.allocated_bytes = api_process_estimate(
+		&estimates[2], estimate_bytes(&totals.allocated), totals.allocated.samples);
+	stats.allocated_objects = api_process_estimate(
+		&estimates[3], estimate_objects(&totals.allocated), totals.allocated.samples);
+	response.kind_case = SPPROF__V1__RESPONSE__KIND_STATS;
+	response.stats = &stats;
+	struct api_answer *answer = api_answer_new();
+	api_answer_add(answer, &response);
+	counter_list_deinit(&counters);
+	api_call_answer(call, answer);
+}
+
+static void handle_stats(struct api_handlers *handlers, struct api_call *call,
+	const Spprof__V1__StatsRequest *request)
+{
+	if (request->pid < 0)
+		api_call_refuse(call, INVALID, "%d is not a process id", request->pid);
+	else if (request->pid == 0)
+		answer_daemon_stats(handlers, call);
+	else
+		look_up(begin_inquiry(handlers, call, request->pid, take_stats));
+}
+
+static void handle_ping(struct api_handlers *handlers, struct api_call *call)
+{
+	Spprof__V1__PingResponse ping = SPPROF__V1__PING_RESPONSE__INIT;
+	Spprof__V1__Response response = SPPROF__V1__RESPONSE__INIT;
+	ping.version = (char *)PACKAGE_VERSION;
+	ping.pid = getpid();
+	ping.started_unix_ns = handlers->started_unix_ns;
+	response.kind_case = SPPROF__V1__RESPONSE__KIND_PING;
+	response.ping = &ping;
+	struct api_answer *answer = api_answer_new();
+	api_answer_add(answer, &response);
+	api_call_answer(call, answer);
+}
+
+void api_handlers_handle(struct api_call *call, const uint8_t *message, uint32_t size, void *data)
+{
+	struct api_handlers *handlers = data;
+	Spprof__V1__Request *request = spprof__v1__request__unpack(NULL, size, message);
+	switch (request != NULL ? request->kind_case : SPPROF__V1__REQUEST__KIND__NOT_SET) {
+	case SPPROF__V1__REQUEST__KIND_LIST:
+		process_list_answer(&handlers->parts, call, request->list->include_exited);
+		break;
+	case SPPROF__V1__REQUEST__KIND_SNAPSHOT:
+		handle_snapshot(handlers, call, request->snapshot);
+		break;
+	case SPPROF__V1__REQUEST__KIND_STATS:
+		handle_stats(handlers, call, request->stats);
+		break;
+	case SPPROF__V1__REQUEST__KIND_PING:
+		handle_ping(handlers, call);
+		break;
+	default:
+		api_call_refuse(call, INVALID, "the request is none that this spprofd knows");
+	}
+	if (request != NULL)
+		spprof__v1__request__free_unpacked(request, NULL);
+}

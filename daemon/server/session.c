@@ -1,0 +1,431 @@
+/*
+ * Invariant: `segment` and `consumer` live exactly as long as there may be something to drain;
+ * everything that answers need after that is in the model or was copied at the end.
+ *
+ * The kernel's text of /proc/PID/maps is read when a record names unknown code, at most so often
+ * that it stays a small share of the time, and ever more seldom while it brings nothing new (JIT
+ * code, a hostile worker).
+ */
+#include "config.h"
+#include "server/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buffer.h"
+#include "base/log.h"
+#include "model/heap_model.h"
+#include "server/module_map.h"
+#include "server/process_image.h"
+#include "server/process_info.h"
+#include "server/session_quality.h"
+#include "server/wall_clock.h"
+
+#define MAPS_MAX       (8u << 20)
+#define REFRESH_MIN_NS UINT64_C(20000000)
+#define REFRESH_MAX_NS UINT64_C(5000000000)
+#define REFRESH_SHARE  20u /* at most one part in so many of the time goes into reading maps */
+
+struct session {
+	unsigned references;
+	struct session_facts facts;
+	struct process_handle process;
+	struct process_info info;
+	struct process_image image;
+	struct segment_info segment_info;
+	struct segment_map *segment; /* owns; NULL once ended */
+	int lock_fd;		     /* owns: says that no other daemon may drain; -1 once ended */
+	struct ring_consumer *consumer; /* owns; NULL once ended */
+	struct module_map *modules;	/* owns */
+	struct sample_feed *feed;	/* owns */
+	struct session_quality_state quality;
+	struct segment_counters last_counters;
+	struct ring_consumer_stats last_consumer;
+	uint64_t refreshes, refresh_after_ns, refresh_pause_ns;
+	struct estimate_sum live, cumulative;
+	uint64_t sums_at_ns, sums_events;
+};
+
+void session_claim_deinit(struct session_claim *claim)
+{
+	process_handle_close(&claim->process);
+	claim->segment = segment_map_free(claim->segment);
+}
+
+static bool read_kernel_maps(struct session *session, uint32_t epoch)
+{
+	struct buffer text = BUFFER_INIT;
+	char *room = (char *)buffer_reserve(&text, MAPS_MAX);
+	ssize_t size = process_handle_read(&session->process, "maps", room, MAPS_MAX);
+	/* Empty: a zombie, which has no mappings any more; what it had is still of use. */
+	if (size > 0)
+		module_map_update(session->modules, room, (size_t)size, MODULE_MAP_KERNEL, epoch);
+	buffer_deinit(&text);
+	return size > 0;
+}
+
+static bool refresh(uint32_t epoch, void *data)
+{
+	struct session *session = data;
+	uint64_t begin = wall_clock_monotonic_ns();
+	if (session->process.proc_fd < 0 || begin < session->refresh_after_ns)
+		return false;
+	uint32_t known = module_map_count(session->modules);
+	bool read = read_kernel_maps(session, epoch);
+	session->refreshes++;
+	uint64_t end = wall_clock_monotonic_ns(), pause = session->refresh_pause_ns * 2;
+	if (module_map_count(session->modules) != known)
+		pause = REFRESH_MIN_NS;
+	if (pause > REFRESH_MAX_NS)
+		pause = REFRESH_MAX_NS;
+	session->refresh_pause_ns = pause;
+	session->refresh_after_ns =
+		end +
+		(pause > (end - begin) * REFRESH_SHARE ? pause : (end - begin) * REFRESH_SHARE);
+	return read;
+}
+
+static void read_maps(struct session *session)
+{
+	struct buffer text = BUFFER_INIT;
+	if (segment_map_maps_text(session->segment, &text) == 0 && text.size > 0)
+		module_map_update(
+			session->modules, (const char *)text.data, text.size, MODULE_MAP_WORKER, 0);
+	buffer_deinit(&text);
+	read_kernel_maps(session, 0);
+	session->refresh_pause_ns = REFRESH_MIN_NS;
+}
+
+/* A process that was gone too soon: the first file that it had mapped is its program. */
+static void guess_names(struct session *session)
+{
+	struct process_info *info = &session->info;
+	if (info->exe == NULL)
+		info->exe = alloc_strdup("");
+	if (info->command_line == NULL)
+		info->command_line = alloc_strdup("");
+	if (info->exe[0] == '\0' && module_map_count(session->modules) > 0) {
+		free(info->exe);
+		info->exe = alloc_strdup(module_map_get(session->modules, 0)->path);
+		process_info_sanitize(info->exe);
+	}
+	if (info->comm[0] == '\0') {
+		const char *slash = strrchr(info->exe, '/');
+		snprintf(info->comm, sizeof info->comm, "%.15s",
+			slash != NULL ? slash + 1 : info->exe);
+	}
+}
+
+static uint64_t bytes_read_before(const struct segment_map *segment)
+{
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < segment_map_info(segment)->ring_count; i++) {
+		/* relaxed: only this daemon and a dead one write it, and it is only reported */
+		sum += atomic_load_explicit(
+			&segment_map_ring(segment, i)->tail, memory_order_relaxed);
+	}
+	return sum;
+}
+
+/* A descriptor that we received shares its locks with whoever sent it: hence one of our own. */
+static int lock_segment(const struct segment_map *segment, int *out)
+{
+	char path[32];
+	snprintf(path, sizeof path, "/proc/self/fd/%d", segment_map_fd(segment));
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		int r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+		close(fd);
+		return r;
+	}
+	*out = fd;
+	return 0;
+}
+
+static void unlock_segment(struct session *session)
+{
+	if (session->lock_fd >= 0)
+		close(session->lock_fd);
+	session->lock_fd = -1;
+}
+
+/* The process as far as it can still be asked; the peer's uid where it cannot. */
+static int identify(struct session *session, const struct session_claim *claim)
+{
+	session->info.uid = claim->uid;
+	session->info.single_uid = true;
+	int r = process_info_read(&claim->process, &session->info);
+	if (r < 0)
+		return claim->attach == SESSION_PULL ? r : 0;
+	process_image_read(&claim->process, &session->image);
+	pid_t inner = session->info.inner_pid;
+	if (inner != 0 && (uint32_t)inner != session->segment_info.pid_hint)
+		return -ECHILD;
+	return 0;
+}
+
+static void describe(struct session *session, const struct session_claim *claim)
+{
+	session->facts = (struct session_facts){
+		.pid = claim->process.pid,
+		.uid = session->info.uid,
+		.single_uid = session->info.single_uid,
+		.attach = claim->attach,
+		.comm = session->info.comm,
+		.exe = session->info.exe,
+		.command_line = session->info.command_line,
+		.since_unix_ns = wall_clock_unix_of_monotonic(session->segment_info.load_ns),
+	};
+}
+
+static struct session *destroy(struct session *session)
+{
+	unlock_segment(session);
+	sample_feed_free(session->feed);
+	module_map_free(session->modules);
+	ring_consumer_free(session->consumer);
+	process_info_deinit(&session->info);
+	free(session);
+	return NULL;
+}
+
+int session_new(
+	struct session **out, struct session_claim *claim, const struct options_limits *limits)
+{
+	struct session *session = alloc_zeroed(1, sizeof *session);
+	session->references = 1;
+	session->process = PROCESS_HANDLE_INIT;
+	session->lock_fd = -1;
+	session->segment_info = *segment_map_info(claim->segment);
+	int r = identify(session, claim);
+	if (r == 0)
+		r = lock_segment(claim->segment, &session->lock_fd);
+	if (r == 0)
+		r = module_map_new(&session->modules);
+	if (r == 0)
+		r = sample_feed_new(&session->feed, limits, session->modules, refresh, session);
+	uint64_t read_before = bytes_read_before(claim->segment);
+	if (r == 0)
+		r = ring_consumer_new(&session->consumer, claim->segment);
+	if (r < 0) {
+		destroy(session);
+		return r;
+	}
+	session->segment = TAKE(claim->segment);
+	session->process = claim->process;
+	read_maps(session);
+	guess_names(session);
+	describe(session, claim);
+	segment_map_counters(session->segment, &session->last_counters);
+	session_quality_begin(&session->quality, &session->last_counters,
+		claim->attach == SESSION_PULL, read_before);
+	claim->process = PROCESS_HANDLE_INIT;
+	*out = session;
+	return 0;
+}
+
+struct session *session_ref(struct session *session)
+{
+	session->references++;
+	return session;
+}
+
+struct session *session_unref(struct session *session)
+{
+	if (session == NULL || --session->references > 0)
+		return NULL;
+	session->segment = segment_map_free(session->segment);
+	process_handle_close(&session->process);
+	return destroy(session);
+}
+
+const struct session_facts *session_facts(const struct session *session)
+{
+	return &session->facts;
+}
+
+const struct segment_info *session_segment(const struct session *session)
+{
+	return &session->segment_info;
+}
+
+const struct process_handle *session_process(const struct session *session)
+{
+	return &session->process;
+}
+
+static void give_up(struct session *session, int error)
+{
+	log_warning("process %d (%s): its segment cannot be read any more: %s",
+		(int)session->facts.pid, session->facts.comm, strerror(-error));
+	session->facts.state = SESSION_LOST;
+	session->quality.read_error = error;
+}
+
+int session_drain(struct session *session, bool all, uint64_t max_bytes, uint64_t *taken)
+{
+	*taken = 0;
+	if (session->facts.state != SESSION_ATTACHED || session->consumer == NULL)
+		return 0;
+	struct record_sink sink = sample_feed_sink(session->feed);
+	struct ring_consumer_stats stats;
+	uint64_t before = session->last_consumer.bytes;
+	int r = ring_consumer_round(session->consumer, all, max_bytes, &sink);
+	ring_consumer_stats(session->consumer, &stats);
+	session->last_consumer = stats;
+	*taken = stats.bytes - before;
+	if (r == 0)
+		sample_feed_end_round(session->feed);
+	if (r < 0) {
+		give_up(session, r);
+		return 0;
+	}
+	return r;
+}
+
+static void compare(struct session *session, bool final)
+{
+	struct heap_totals totals;
+	segment_map_counters(session->segment, &session->last_counters);
+	heap_model_totals(sample_feed_heap(session->feed), &totals);
+	session_quality_compare(&session->quality, &session->last_counters, &totals,
+		session->last_consumer.records, session->segment_info.ring_count, final);
+}
+
+void session_compare(struct session *session)
+{
+	if (session->facts.state == SESSION_ATTACHED)
+		compare(session, false);
+}
+
+bool session_replaced(const struct session *session)
+{
+	struct process_image now;
+	/* Nothing to compare with where the process was gone at once, nothing to read of a zombie.
+	 */
+	return session->image.start_ticks != 0 &&
+	       process_image_read(&session->process, &now) == 0 &&
+	       !process_image_same(&session->image, &now);
+}
+
+bool session_was(const struct session *session, const struct process_handle *process)
+{
+	struct process_image now;
+	return session->image.start_ticks != 0 && process_image_read(process, &now) == 0 &&
+	       now.start_ticks == session->image.start_ticks;
+}
+
+void session_end(struct session *session)
+{
+	if (session->facts.state == SESSION_EXITED)
+		return;
+	/* Deaths that wait for a birth wait in vain now. */
+	sample_feed_end_round(session->feed);
+	sample_feed_end_round(session->feed);
+	if (session->facts.state == SESSION_ATTACHED)
+		compare(session, true);
+	session->consumer = ring_consumer_free(session->consumer);
+	session->segment = segment_map_free(session->segment);
+	unlock_segment(session);
+	process_handle_close(&session->process);
+	session->facts.state = SESSION_EXITED;
+	session->facts.ended_ns = wall_clock_monotonic_ns();
+}
+
+void session_freeze(struct session *session, bool frozen)
+{
+	sample_feed_freeze(session->feed, frozen);
+}
+
+/* Adds up the whole heap, so the sums are kept for a while. */
+void session_sums(struct session *session, uint64_t max_age_ns, struct estimate_sum *live,
+	struct estimate_sum *cumulative)
+{
+	struct heap_totals totals;
+	heap_model_totals(sample_feed_heap(session->feed), &totals);
+	uint64_t now = wall_clock_monotonic_ns(), events = totals.births + totals.deaths;
+	bool fresh = now - session->sums_at_ns < max_age_ns;
+	if (session->sums_at_ns == 0 || (events != session->sums_events && !fresh)) {
+		heap_model_sums(
+			sample_feed_heap(session->feed), &session->live, &session->cumulative, 1);
+		session->sums_at_ns = now;
+		session->sums_events = events;
+	}
+	*live = session->live;
+	*cumulative = session->cumulative;
+}
+
+static void refresh_counters(struct session *session)
+{
+	if (session->segment != NULL)
+		segment_map_counters(session->segment, &session->last_counters);
+}
+
+void session_quality(struct session *session, struct snapshot_quality *out)
+{
+	struct heap_totals totals;
+	struct sample_feed_stats feed;
+	refresh_counters(session);
+	heap_model_totals(sample_feed_heap(session->feed), &totals);
+	sample_feed_stats(session->feed, &feed);
+	session_quality_judge(&session->quality, &session->last_counters, &session->last_consumer,
+		&feed, &totals, stack_table_folded(sample_feed_stacks(session->feed)), out);
+	out->exited = session->facts.state == SESSION_EXITED;
+}
+
+double session_interval_bytes(const struct session *session)
+{
+	uint64_t claimed = session->segment != NULL ? 0 : session->last_counters.interval_bytes;
+	struct segment_counters now;
+	if (session->segment != NULL) {
+		segment_map_counters(session->segment, &now);
+		claimed = now.interval_bytes;
+	}
+	bool sensible = claimed > 0 && claimed <= UINT64_C(1) << 62;
+	return (double)(sensible ? claimed : session->segment_info.interval_bytes);
+}
+
+void session_numbers(const struct session *session, struct session_numbers *out)
+{
+	*out = (struct session_numbers){
+		.agent = session->last_counters,
+		.consumer = session->last_consumer,
+		.refreshes = session->refreshes,
+		.digest_checks = session->quality.checks,
+		.digest_mismatches = session->quality.mismatches,
+		.bytes = session_bytes(session),
+	};
+	if (session->segment != NULL)
+		segment_map_counters(session->segment, &out->agent);
+	sample_feed_stats(session->feed, &out->feed);
+}
+
+size_t session_bytes(const struct session *session)
+{
+	return sizeof *session + sample_feed_bytes(session->feed) +
+	       module_map_bytes(session->modules);
+}
+
+const struct heap_model *session_heap(const struct session *session)
+{
+	return sample_feed_heap(session->feed);
+}
+
+const struct stack_table *session_stacks(const struct session *session)
+{
+	return sample_feed_stacks(session->feed);
+}
+
+const struct module_map *session_modules(const struct session *session)
+{
+	return session->modules;
+}

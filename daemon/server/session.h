@@ -1,0 +1,106 @@
+/*
+ * One worker: its process, its segment, its model. Made by the session table from a claim, drained
+ * by the drain scheduler, read by handlers and the snapshot builder. When the process has ended,
+ * the segment is given back and the model stays for post-mortem snapshots. Counted references; one
+ * thread (the loop's).
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "ingest/ring_consumer.h"
+#include "ingest/segment_map.h"
+#include "model/estimate.h"
+#include "model/snapshot.h"
+#include "server/process_handle.h"
+#include "server/sample_feed.h"
+
+struct module_map;
+struct options_limits;
+struct session;
+
+enum session_attach {
+	SESSION_HANDSHAKE, /* the agent handed its segment over */
+	SESSION_PULL,	   /* the daemon found it in /proc/PID/fd */
+};
+
+enum session_state {
+	SESSION_ATTACHED,
+	SESSION_LOST, /* alive, but its segment cannot be read any more */
+	SESSION_EXITED,
+};
+
+/* What a listener or a scan found. Owns its parts until session_new takes them. */
+struct session_claim {
+	struct process_handle process; /* without pidfd: ended before it could be opened */
+	struct segment_map *segment;
+	uid_t uid; /* as the socket's peer; for a pull (uid_t)-1: /proc tells */
+	enum session_attach attach;
+};
+
+struct session_facts { /* constant but for `state` and what an exec changes; strings are printable
+			*/
+	pid_t pid;
+	uid_t uid;
+	bool single_uid; /* the process runs under this uid alone */
+	enum session_state state;
+	enum session_attach attach;
+	const char *comm, *exe, *command_line;
+	uint64_t since_unix_ns; /* the agent's load */
+	uint64_t ended_ns;	/* monotonic; 0: it has not */
+};
+
+struct session_numbers { /* for statistics */
+	struct segment_counters agent;
+	struct ring_consumer_stats consumer;
+	struct sample_feed_stats feed;
+	uint64_t refreshes;	/* readings of /proc/PID/maps */
+	uint64_t digest_checks; /* comparisons of the model with the agent's own count */
+	uint64_t digest_mismatches;
+	size_t bytes; /* of the model, modules included */
+};
+
+void session_claim_deinit(struct session_claim *claim);
+
+/* Takes the claim over on success only. -ECHILD: the segment is a forked child's inherited copy of
+ * its parent's; -ESRCH: no process to be found behind a pull; -EBUSY: another daemon reads the
+ * segment; other negative errno. One reference.
+ */
+int session_new(
+	struct session **out, struct session_claim *claim, const struct options_limits *limits);
+struct session *session_ref(struct session *session);
+struct session *session_unref(struct session *session); /* NULL; accepts NULL */
+
+const struct session_facts *session_facts(const struct session *session);
+const struct segment_info *session_segment(const struct session *session);
+const struct process_handle *session_process(const struct session *session); /* borrowed */
+
+/* One round, or a part of it: takes about max_bytes. 1: something was left; 0: the round is over
+ * (*taken: bytes). A segment that cannot be read makes the session LOST; it has nothing left then.
+ */
+int session_drain(struct session *session, bool all, uint64_t max_bytes, uint64_t *taken);
+/* Compares the model with the agent's count; for a moment when a full round has found nothing. */
+void session_compare(struct session *session);
+/* True if the process runs another program than when it was attached. */
+bool session_replaced(const struct session *session);
+/* True if this is the process, whatever program it runs now, and not one that got its number later.
+ */
+bool session_was(const struct session *session, const struct process_handle *process);
+/* The process is gone and drained: takes the last counters, gives segment and process back. */
+void session_end(struct session *session);
+void session_freeze(struct session *session, bool frozen);
+
+/* The whole heap added up; what was added up less than `max_age_ns` ago may be told again. */
+void session_sums(struct session *session, uint64_t max_age_ns, struct estimate_sum *live,
+	struct estimate_sum *cumulative);
+/* Fills what is known without a look at stacks; unconfirmed_reason is borrowed until the next call.
+ */
+void session_quality(struct session *session, struct snapshot_quality *out);
+double session_interval_bytes(const struct session *session);
+void session_numbers(const struct session *session, struct session_numbers *out);
+size_t session_bytes(const struct session *session);
+
+const struct heap_model *session_heap(const struct session *session);
+const struct stack_table *session_stacks(const struct session *session);
+const struct module_map *session_modules(const struct session *session);

@@ -1,0 +1,158 @@
+/* The names are an interface: scripts and dashboards know them. None is ever given another meaning.
+ */
+#include "server/session_counters.h"
+
+#include <stdint.h>
+
+#include "model/heap_model.h"
+#include "model/stack_table.h"
+#include "server/counter_list.h"
+#include "server/module_map.h"
+#include "server/session.h"
+
+#define ADD(name, value, help) counter_list_add(list, name, (double)(value), help)
+
+static void add_agent(struct counter_list *list, const struct segment_counters *agent)
+{
+	double slots = (double)agent->map_slots;
+	ADD("agent_samples", agent->samples, "allocations sampled and kept by the agent");
+	ADD("agent_sampled_deaths", agent->sampled_deaths, "sampled blocks that were freed");
+	ADD("agent_live_samples", agent->live_count, "live samples as the agent counts them");
+	ADD("agent_unannounced_dead", agent->unannounced_dead,
+		"freed samples that the daemon never heard of");
+	ADD("agent_missed_frees", agent->missed_frees,
+		"frees that went past the agent, noticed later");
+	ADD("agent_interval_bytes", agent->interval_bytes, "mean sampling interval in force");
+	ADD("agent_map_slots", agent->map_slots, "slots of the agent's heap map");
+	ADD("agent_map_load_percent", slots > 0 ? 100.0 * (double)agent->live_count / slots : 0,
+		"live samples in these slots");
+	ADD("agent_map_collisions", agent->map_collisions,
+		"inserts that did not get the first slot");
+	ADD("agent_filter_positives", agent->filter_positives, "frees that passed the filter");
+	ADD("agent_filter_false_positives", agent->filter_false,
+		"of these, of blocks that were not sampled");
+	ADD("agent_filter_bits_set", agent->filter_bits_set, "bits set in the filter");
+	ADD("agent_rule_misses", agent->rule_misses, "call sites whose unwind rule was looked up");
+	ADD("agent_services", agent->services, "slow entries that sampled nothing");
+}
+
+/* In the order of enum wire_loss. */
+static const struct {
+	const char *count, *bytes, *help;
+} losses[] = {
+	{"lost_birth_ring_full", "lost_birth_ring_full_bytes",
+		"samples not announced: the rings were full"},
+	{"lost_birth_no_ring", "lost_birth_no_ring_bytes",
+		"samples not announced: every ring was in use"},
+	{"lost_no_scratch", "lost_no_scratch_bytes", "samples dropped: no buffer to capture into"},
+	{"lost_map_full", "lost_map_full_bytes",
+		"samples dropped: the agent's map or memory was exhausted"},
+	{"lost_death_unwritten", "lost_death_unwritten_bytes",
+		"freed samples that still count as live"},
+	{"lost_reentry", "lost_reentry_bytes", "samples dropped: the thread was already sampling"},
+};
+_Static_assert(sizeof losses / sizeof losses[0] == WIRE_LOSS_KINDS, "each loss has its name");
+
+static void add_losses(struct counter_list *list, const struct segment_counters *agent)
+{
+	for (unsigned i = 0; i < WIRE_LOSS_KINDS; i++) {
+		ADD(losses[i].count, agent->loss_count[i], losses[i].help);
+		ADD(losses[i].bytes, agent->loss_bytes[i], "estimated bytes that these stood for");
+	}
+}
+
+static void add_capture(struct counter_list *list, const struct sample_feed_stats *feed)
+{
+	double births = feed->births > 0 ? (double)feed->births : 1;
+	ADD("stacks_seen", feed->births, "samples read, each with a stack");
+	ADD("stacks_whole", feed->by_stop[WIRE_STOP_END], "stacks walked to their outermost frame");
+	ADD("stacks_whole_percent", 100.0 * (double)feed->by_stop[WIRE_STOP_END] / births,
+		"share of these");
+	ADD("stacks_truncated", feed->by_stop[WIRE_STOP_MAX], "stacks deeper than the limit");
+	ADD("stacks_stopped_no_info", feed->by_stop[WIRE_STOP_NO_INFO],
+		"walks that met code without unwind rules");
+	ADD("stacks_stopped_bounds", feed->by_stop[WIRE_STOP_BOUNDS],
+		"walks that would have left the stack");
+	ADD("stacks_stopped_unsupported", feed->by_stop[WIRE_STOP_UNSUPPORTED],
+		"walks that met a rule which is not supported");
+	ADD("stacks_guessed", feed->guessed, "stacks with frames found by guessing");
+	ADD("frames_seen", feed->frames, "frames of all these stacks");
+	ADD("frames_unmapped", feed->unmapped_frames, "of these, in no known mapping");
+}
+
+/* The upper end of the bucket that holds this share of all lifetimes. */
+static double lifetime_at(const struct heap_totals *totals, double share)
+{
+	uint64_t sum = 0, seen = 0;
+	for (unsigned i = 0; i < HEAP_LIFETIMES; i++)
+		sum += totals->lifetimes[i];
+	for (unsigned i = 0; i < HEAP_LIFETIMES; i++) {
+		seen += totals->lifetimes[i];
+		if (sum > 0 && (double)seen >= share * (double)sum)
+			return (double)(UINT64_C(2) << i) / 1e9;
+	}
+	return 0;
+}
+
+static void add_model(
+	struct counter_list *list, struct session *session, const struct session_numbers *numbers)
+{
+	struct heap_totals totals;
+	struct snapshot_quality quality;
+	heap_model_totals(session_heap(session), &totals);
+	session_quality(session, &quality);
+	ADD("model_live_samples", totals.live, "live samples in the daemon's copy");
+	ADD("model_births", totals.births, "births applied");
+	ADD("model_deaths", totals.deaths, "deaths applied");
+	ADD("model_duplicate_births", totals.duplicate_births, "births told twice");
+	ADD("model_duplicate_deaths", totals.duplicate_deaths, "deaths told twice");
+	ADD("model_unknown_deaths", totals.unknown_deaths,
+		"deaths of samples that were never heard of");
+	ADD("model_forgotten_deaths", totals.forgotten_deaths,
+		"deaths not remembered for want of room");
+	ADD("lifetime_median_seconds", lifetime_at(&totals, 0.5),
+		"half of the freed samples lived less long");
+	ADD("lifetime_p90_seconds", lifetime_at(&totals, 0.9),
+		"nine in ten of the freed samples lived less long");
+	ADD("folded_samples", quality.folded_samples, "samples folded away at a bound of memory");
+	ADD("folded_bytes", quality.folded_bytes, "estimated bytes that these stood for");
+	ADD("unique_stacks", stack_table_count(session_stacks(session)) - 1, "distinct stacks");
+	ADD("stack_table_bytes", stack_table_bytes(session_stacks(session)), "memory of these");
+	ADD("modules", module_map_count(session_modules(session)),
+		"program and libraries mapped so far");
+	ADD("model_bytes", numbers->bytes, "the daemon's memory for this process");
+}
+
+static void add_transport(
+	struct counter_list *list, struct session *session, const struct session_numbers *numbers)
+{
+	const struct ring_consumer_stats *ring = &numbers->consumer;
+	ADD("ring_records", ring->records, "records read from the rings");
+	ADD("ring_bytes", ring->bytes, "bytes read from the rings");
+	ADD("ring_rounds", ring->rounds, "times that the rings were read");
+	ADD("ring_corrupt_records", ring->corrupt_records, "malformed records, skipped");
+	ADD("ring_corrupt_rings", ring->corrupt_rings,
+		"rings with positions out of range, skipped");
+	ADD("ring_unknown_records", ring->unknown_records, "records of a newer agent, skipped");
+	ADD("segment_bytes",
+		wire_segment_size(
+			session_segment(session)->ring_count, session_segment(session)->ring_size),
+		"size of the segment shared with the agent");
+	ADD("maps_readings", numbers->refreshes, "times that the list of mappings was read again");
+	ADD("digest_checks", numbers->digest_checks,
+		"comparisons of the copy with the agent's count");
+	ADD("digest_mismatches", numbers->digest_mismatches, "of these, with a difference");
+	ADD("attached_by_scan", session_facts(session)->attach == SESSION_PULL,
+		"1: found by the daemon, 0: handed over by the agent");
+}
+
+void session_counters_add(struct counter_list *list, struct session *session)
+{
+	struct session_numbers numbers;
+	session_numbers(session, &numbers);
+	add_agent(list, &numbers.agent);
+	add_losses(list, &numbers.agent);
+	add_capture(list, &numbers.feed);
+	add_model(list, session, &numbers);
+	add_transport(list, session, &numbers);
+}

@@ -1,0 +1,371 @@
+/*
+ * Locations are distinct pairs of module and offset. `keys` runs parallel to snapshot->locations
+ * and says where in a file each of them is; the modules are numbered anew, only those that a stack
+ * touches.
+ */
+#include "server/snapshot_draft.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/hash_index.h"
+#include "base/string_pool.h"
+#include "model/heap_model.h"
+#include "model/snapshot.h"
+#include "model/stack_table.h"
+#include "server/session.h"
+#include "server/wall_clock.h"
+
+struct location_key {
+	uint64_t offset;
+	uint32_t module; /* of the session */
+	uint32_t reserved;
+};
+
+struct snapshot_draft {
+	struct snapshot *snapshot; /* owns */
+	struct location_key *keys; /* owns */
+	size_t keys_room, locations_room, indices_room;
+	uint32_t index_count;
+	struct hash_index locations;	       /* of keys */
+	struct snapshot_draft_module *modules; /* owns; parallel to snapshot->modules */
+	uint32_t module_count;
+	uint32_t *module_numbers; /* owns; session's index -> ours, UINT32_MAX: not used yet */
+};
+
+static const char *intern(struct snapshot_draft *draft, const char *text)
+{
+	return string_pool_add(draft->snapshot->strings, text, strlen(text));
+}
+
+static void *grow(void *items, size_t *room, size_t count, size_t size)
+{
+	if (count < *room)
+		return items;
+	*room = *room > 0 ? *room * 2 : 64;
+	return alloc_resize(items, *room, size);
+}
+
+static uint32_t use_module(
+	struct snapshot_draft *draft, const struct module_map *map, uint32_t index)
+{
+	if (index >= module_map_count(map))
+		return UINT32_MAX;
+	if (draft->module_numbers[index] != UINT32_MAX)
+		return draft->module_numbers[index];
+	draft->modules =
+		alloc_resize(draft->modules, draft->module_count + 1, sizeof *draft->modules);
+	struct snapshot_draft_module *module = &draft->modules[draft->module_count];
+	module->info = *module_map_get(map, index);
+	module->info.path = intern(draft, module->info.path);
+	module->file = 0;
+	return draft->module_numbers[index] = draft->module_count++;
+}
+
+static uint32_t use_location(
+	struct snapshot_draft *draft, const struct module_map *map, const struct stack_frame *frame)
+{
+	struct location_key key = {.offset = frame->offset, .module = frame->module};
+	uint32_t hash = hash_index_hash(&key, sizeof key), known;
+	struct hash_cursor at = hash_index_seek(hash);
+	while (hash_index_next(&draft->locations, &at, &known))
+		if (memcmp(&draft->keys[known], &key, sizeof key) == 0)
+			return known;
+	struct snapshot *snapshot = draft->snapshot;
+	uint32_t index = snapshot->location_count++;
+	snapshot->locations = grow(
+		snapshot->locations, &draft->locations_room, index, sizeof *snapshot->locations);
+	draft->keys = grow(draft->keys, &draft->keys_room, index, sizeof *draft->keys);
+	draft->keys[index] = key;
+	snapshot->locations[index] = (struct snapshot_location){
+		.address = frame->pc - 1,
+		.module = frame->module == STACK_MODULE_NONE
+				  ? UINT32_MAX
+				  : use_module(draft, map, frame->module),
+	};
+	hash_index_insert(&draft->locations, hash, index);
+	return index;
+}
+
+static void add_site(struct snapshot_draft *draft, const struct module_map *map,
+	const struct stack_view *stack, const struct estimate_sum *live,
+	const struct estimate_sum *cumulative)
+{
+	struct snapshot *snapshot = draft->snapshot;
+	snapshot->sites[snapshot->site_count++] = (struct snapshot_site){
+		.depth = stack->frame_count,
+		.stop = stack->stop,
+		.guessed = stack->guessed,
+		.live = *live,
+		.cumulative = *cumulative,
+	};
+	for (uint32_t i = 0; i < stack->frame_count; i++) {
+		snapshot->location_indices = grow(snapshot->location_indices, &draft->indices_room,
+			draft->index_count, sizeof *snapshot->location_indices);
+		snapshot->location_indices[draft->index_count++] =
+			use_location(draft, map, &stack->frames[i]);
+	}
+}
+
+static void collect_sites(struct snapshot_draft *draft, struct session *session)
+{
+	const struct stack_table *stacks = session_stacks(session);
+	const struct module_map *map = session_modules(session);
+	struct snapshot *snapshot = draft->snapshot;
+	uint32_t count = stack_table_count(stacks), used = 0;
+	struct estimate_sum *live = alloc_zeroed(count, sizeof *live);
+	struct estimate_sum *cumulative = alloc_zeroed(count, sizeof *cumulative);
+	heap_model_sums(session_heap(session), live, cumulative, count);
+	for (uint32_t i = 0; i < count; i++)
+		used += live[i].samples > 0 || cumulative[i].samples > 0;
+	/* One more, where the bound may fold the smallest. */
+	snapshot->sites = alloc_zeroed(used + 1, sizeof *snapshot->sites);
+	for (uint32_t i = 0; i < count; i++) {
+		if (live[i].samples == 0 && cumulative[i].samples == 0)
+			continue;
+		struct stack_view stack = stack_table_get(stacks, i);
+		add_site(draft, map, &stack, &live[i], &cumulative[i]);
+	}
+	free(live);
+	free(cumulative);
+	/* The indices do not move any more. */
+	const uint32_t *next = snapshot->location_indices;
+	for (uint32_t i = 0; i < snapshot->site_count; i++) {
+		snapshot->sites[i].locations = next;
+		next += snapshot->sites[i].depth;
+	}
+}
+
+static void describe(struct snapshot_draft *draft, struct session *session)
+{
+	const struct session_facts *facts = session_facts(session);
+	struct snapshot *snapshot = draft->snapshot;
+	snapshot->pid = facts->pid;
+	snapshot->uid = facts->uid;
+	snapshot->comm = intern(draft, facts->comm);
+	snapshot->exe = intern(draft, facts->exe);
+	snapshot->command_line = intern(draft, facts->command_line);
+	snapshot->since_unix_ns = facts->since_unix_ns;
+	snapshot->taken_unix_ns = facts->ended_ns != 0
+					  ? wall_clock_unix_of_monotonic(facts->ended_ns)
+					  : wall_clock_unix_ns();
+	snapshot->interval_bytes = session_interval_bytes(session);
+	session_quality(session, &snapshot->quality);
+	snapshot->quality.unconfirmed_reason = intern(draft, snapshot->quality.unconfirmed_reason);
+}
+
+int snapshot_draft_new(struct snapshot_draft **out, struct session *session)
+{
+	struct snapshot_draft *draft = alloc_zeroed(1, sizeof *draft);
+	draft->snapshot = alloc_zeroed(1, sizeof *draft->snapshot);
+	int r = string_pool_new(&draft->snapshot->strings);
+	if (r < 0) {
+		snapshot_draft_free(draft);
+		return r;
+	}
+	uint32_t modules = module_map_count(session_modules(session));
+	draft->module_numbers = alloc_zeroed(modules + 1, sizeof *draft->module_numbers);
+	memset(draft->module_numbers, 0xff, (modules + 1) * sizeof *draft->module_numbers);
+	collect_sites(draft, session);
+	describe(draft, session);
+	*out = draft;
+	return 0;
+}
+
+struct snapshot_draft *snapshot_draft_free(struct snapshot_draft *draft)
+{
+	if (draft == NULL)
+		return NULL;
+	snapshot_free(draft->snapshot);
+	hash_index_deinit(&draft->locations);
+	free(draft->keys);
+	free(draft->modules);
+	free(draft->module_numbers);
+	free(draft);
+	return NULL;
+}
+
+struct snapshot_draft_module *snapshot_draft_modules(struct snapshot_draft *draft, uint32_t *count)
+{
+	*count = draft->module_count;
+	return draft->modules;
+}
+
+static uint32_t file_of(const struct snapshot_draft *draft, uint32_t location)
+{
+	uint32_t module = draft->snapshot->locations[location].module;
+	return module == UINT32_MAX ? 0 : draft->modules[module].file;
+}
+
+struct symbol_query *snapshot_draft_queries(const struct snapshot_draft *draft, size_t *count)
+{
+	*count = 0;
+	uint32_t locations = draft->snapshot->location_count;
+	if (locations == 0)
+		return NULL;
+	struct symbol_query *queries = alloc_zeroed(locations, sizeof *queries);
+	for (uint32_t i = 0; i < locations; i++)
+		if (file_of(draft, i) != 0)
+			queries[(*count)++] =
+				(struct symbol_query){file_of(draft, i), draft->keys[i].offset};
+	return queries;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash != NULL ? slash + 1 : path;
+}
+
+/* "[libc.so.6+0x1234]", "[vdso+0x12]", "[0x7f0012345678]" */
+static const char *unknown_name(struct snapshot_draft *draft, uint32_t location)
+{
+	char text[300];
+	const struct snapshot_location *where = &draft->snapshot->locations[location];
+	if (where->module == UINT32_MAX) {
+		snprintf(text, sizeof text, "[0x%" PRIx64 "]", where->address);
+		return intern(draft, text);
+	}
+	const char *name = base_name(draft->modules[where->module].info.path);
+	bool bracketed = name[0] == '[';
+	int length = (int)strcspn(name + bracketed, "]");
+	snprintf(text, sizeof text, "[%.*s+0x%" PRIx64 "]", length < 255 ? length : 255,
+		name + bracketed, draft->keys[location].offset);
+	return intern(draft, text);
+}
+
+struct line_list {
+	struct snapshot_line *items;
+	size_t count, room;
+};
+
+static void add_line(struct line_list *lines, const struct snapshot_line *line)
+{
+	lines->items = grow(lines->items, &lines->room, lines->count, sizeof *lines->items);
+	lines->items[lines->count++] = *line;
+}
+
+static void name_location(struct snapshot_draft *draft, struct symbol_client *client,
+	uint32_t index, struct line_list *lines)
+{
+	struct snapshot_location *location = &draft->snapshot->locations[index];
+	struct symbol_lines found = {0};
+	uint32_t file = file_of(draft, index);
+	bool known = file != 0 &&
+		     symbol_client_lookup(client, file, draft->keys[index].offset, &found) == 1;
+	location->line_count = known ? found.line_count : 0;
+	location->resolved = location->line_count > 0;
+	for (uint32_t i = 0; i < location->line_count; i++) {
+		const struct symbol_line *line = &found.lines[i];
+		bool named = line->function[0] != '\0';
+		location->resolved &= named;
+		struct snapshot_line copy = {
+			.function =
+				named ? intern(draft, line->function) : unknown_name(draft, index),
+			.function_system = intern(draft, line->function_system),
+			.file = intern(draft, line->file),
+			.line = line->line,
+		};
+		add_line(lines, &copy);
+	}
+	if (location->line_count > 0)
+		return;
+	struct snapshot_line unknown = {.function = unknown_name(draft, index),
+		.function_system = intern(draft, ""),
+		.file = intern(draft, "")};
+	add_line(lines, &unknown);
+	location->line_count = 1;
+}
+
+static void name_locations(struct snapshot_draft *draft, struct symbol_client *client)
+{
+	struct snapshot *snapshot = draft->snapshot;
+	struct line_list lines = {0};
+	for (uint32_t i = 0; i < snapshot->location_count; i++) {
+		name_location(draft, client, i, &lines);
+		snapshot->quality.locations_unresolved += !snapshot->locations[i].resolved;
+	}
+	snapshot->quality.locations_total = snapshot->location_count;
+	snapshot->lines = lines.items;
+	const struct snapshot_line *next = lines.items;
+	for (uint32_t i = 0; i < snapshot->location_count; i++) {
+		snapshot->locations[i].lines = next;
+		next += snapshot->locations[i].line_count;
+	}
+}
+
+static void name_modules(struct snapshot_draft *draft, struct symbol_client *client)
+{
+	struct snapshot *snapshot = draft->snapshot;
+	snapshot->module_count = draft->module_count;
+	snapshot->modules = alloc_zeroed(draft->module_count + 1, sizeof *snapshot->modules);
+	for (uint32_t i = 0; i < draft->module_count; i++) {
+		const struct snapshot_draft_module *module = &draft->modules[i];
+		snapshot->modules[i] = (struct snapshot_module){
+			.path = module->info.path,
+			.build_id = intern(draft,
+				module->file != 0 ? symbol_client_build_id(client, module->file)
+						  : ""),
+			.start = module->info.start,
+			.end = module->info.end,
+			.file_offset = module->info.file_offset,
+		};
+	}
+}
+
+static uint64_t text_of_location(const struct snapshot_location *location)
+{
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < location->line_count; i++)
+		sum += strlen(location->lines[i].function) +
+		       strlen(location->lines[i].function_system) +
+		       strlen(location->lines[i].file) + 16;
+	return sum;
+}
+
+/* The first site, in the order of snapshot_finish, at which the text goes over the bound. */
+static uint32_t first_too_many(const struct snapshot *snapshot, uint64_t max_text)
+{
+	uint64_t *text = alloc_zeroed(snapshot->location_count + 1, sizeof *text), sum = 0;
+	for (uint32_t i = 0; i < snapshot->location_count; i++)
+		text[i] = text_of_location(&snapshot->locations[i]);
+	uint32_t site = 0;
+	for (; site < snapshot->site_count; site++) {
+		for (uint32_t i = 0; i < snapshot->sites[site].depth; i++)
+			sum += text[snapshot->sites[site].locations[i]];
+		if (sum > max_text)
+			break;
+	}
+	free(text);
+	return site;
+}
+
+void snapshot_draft_bound(struct snapshot *snapshot, uint64_t max_text)
+{
+	snapshot_finish(snapshot);
+	uint32_t kept = first_too_many(snapshot, max_text);
+	if (kept == snapshot->site_count)
+		return;
+	struct snapshot_site other = {0};
+	for (uint32_t i = kept; i < snapshot->site_count; i++) {
+		const struct snapshot_site *site = &snapshot->sites[i];
+		snapshot->quality.folded_samples += site->cumulative.samples;
+		snapshot->quality.folded_bytes += site->cumulative.bytes;
+		estimate_merge(&other.live, &site->live);
+		estimate_merge(&other.cumulative, &site->cumulative);
+	}
+	snapshot->sites[kept] = other;
+	snapshot->site_count = kept + 1;
+	snapshot_finish(snapshot);
+}
+
+struct snapshot *snapshot_draft_finish(struct snapshot_draft *draft, struct symbol_client *client)
+{
+	name_locations(draft, client);
+	name_modules(draft, client);
+	snapshot_draft_bound(draft->snapshot, SNAPSHOT_DRAFT_MAX_TEXT);
+	return TAKE(draft->snapshot);
+}
