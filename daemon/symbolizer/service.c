@@ -5,6 +5,7 @@
  */
 #include "symbolizer/service.h"
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,7 +19,9 @@
 #include "symbolizer/elf_file.h"
 #include "symbolizer/file_cache.h"
 
-#define FLUSH_MS  100
+#ifndef FLUSH_MS /* a test wants each answer at once */
+#define FLUSH_MS 100
+#endif
 #define MAX_CHAIN 64
 
 struct service {
@@ -150,6 +153,13 @@ static int send_answers(struct service *service, uint32_t key, bool more)
 	return r;
 }
 
+/* An empty set is no sign of life but a malformed reply: the first offset may take its time. */
+static bool should_send(const struct answer_set *answers, uint64_t flushed_ms)
+{
+	return answer_set_is_full(answers) ||
+	       (answers->count > 0 && now_ms() >= flushed_ms + FLUSH_MS);
+}
+
 static int handle_lookup(
 	struct service *service, uint32_t key, const Spprof__V1__SymbolizerLookup *request)
 {
@@ -162,7 +172,7 @@ static int handle_lookup(
 	for (size_t i = 0; i < request->n_offsets; i++) {
 		struct dwarf_line lines[MAX_CHAIN];
 		size_t count = elf_file_resolve(file, request->offsets[i], lines, MAX_CHAIN);
-		if (answer_set_is_full(&service->answers) || now_ms() - flushed >= FLUSH_MS) {
+		if (should_send(&service->answers, flushed)) {
 			int r = send_answers(service, key, true);
 			if (r < 0)
 				return r;

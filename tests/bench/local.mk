@@ -17,3 +17,9 @@ tests_bench_bench_walk_CPPFLAGS = $(unwind_test_cppflags)
 tests_bench_bench_walk_CFLAGS = $(unwind_test_cflags)
 tests_bench_bench_walk_LDADD = libagent.la libunwindtruth.la
 EXTRA_DIST += tests/bench/overhead.py
+
+
+# bench_symbolizer spprof-symbolizer FILE...
+check_PROGRAMS += tests/bench/bench_symbolizer
+tests_bench_bench_symbolizer_CPPFLAGS = $(server_test_cppflags)
+tests_bench_bench_symbolizer_LDADD = $(server_test_ldadd)

@@ -54,3 +54,10 @@ unit_tests += tests/unit/symbolizer/test_service
 tests_unit_symbolizer_test_service_SOURCES = tests/unit/symbolizer/test_service.c $(symbolizer_places)
 tests_unit_symbolizer_test_service_CPPFLAGS = $(symbolizer_test_cppflags)
 tests_unit_symbolizer_test_service_LDADD = $(symbolizer_test_ldadd)
+
+# The same on a machine where everything takes long: each answer goes out at once.
+unit_tests += tests/unit/symbolizer/test_service_slow
+tests_unit_symbolizer_test_service_slow_SOURCES = tests/unit/symbolizer/test_service.c daemon/symbolizer/service.c \
+	$(symbolizer_places)
+tests_unit_symbolizer_test_service_slow_CPPFLAGS = $(symbolizer_test_cppflags) -DFLUSH_MS=0
+tests_unit_symbolizer_test_service_slow_LDADD = $(symbolizer_test_ldadd)

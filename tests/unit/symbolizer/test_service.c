@@ -232,6 +232,7 @@ START_TEST(long_answers_come_in_several_replies_and_in_order)
 	for (; more; replies++) {
 		Spprof__V1__SymbolizerReply *reply = receive();
 		ck_assert_int_eq(reply->kind_case, SPPROF__V1__SYMBOLIZER_REPLY__KIND_ANSWERS);
+		ck_assert_uint_gt(reply->answers->n_answers, 0);
 		for (size_t i = 0; i < reply->answers->n_answers; i++, answered++) {
 			const Spprof__V1__SymbolizerAnswer *answer = reply->answers->answers[i];
 			ck_assert_uint_lt(answered, LOOKUP_OFFSETS);
