@@ -12,4 +12,4 @@ EXTRA_DIST += scripts/bootstrap scripts/test scripts/test-results scripts/packag
 check-long: all
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS=
 	SRCDIR='$(abs_srcdir)' BUILDDIR='$(abs_builddir)' $(srcdir)/scripts/check-long
-.PHONY: check-long
+.PHONY: check-long check-statistics
