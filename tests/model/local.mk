@@ -1,7 +1,8 @@
 # The protocol as an explored model. Always optimized: the search is all that it does.
 unit_tests += tests/model/test_announce_model
 tests_model_test_announce_model_SOURCES = tests/model/test_announce_model.c \
-	tests/model/announce_model.c tests/model/announce_model.h \
+	tests/model/announce_model.c tests/model/announce_model.h tests/model/announce_step.h \
+	tests/model/announce_heap.c tests/model/announce_protocol.c \
 	tests/model/announce_state.c tests/model/announce_state.h tests/model/explore.c tests/model/explore.h
 tests_model_test_announce_model_CPPFLAGS = $(test_cppflags)
 tests_model_test_announce_model_CFLAGS = $(AM_CFLAGS) -O2
