@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct cfi_object {
-	uintptr_t start, end;	/* nothing outside is read; what CFI lies inside is mapped */
+	uintptr_t start, end;	/* of the mapping that holds its CFI: nothing outside is read */
 	uintptr_t frame_header; /* .eh_frame_hdr, 0: the object has none */
 };
 

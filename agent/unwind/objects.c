@@ -4,12 +4,13 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* glibc's ABI, <dlfcn.h>; only x86-64 does without the base of data-relative pointers. */
 struct found {
 	unsigned long long flags;
-	void *map_start, *map_end;
+	void *map_start, *map_end; /* of the mapping around the address */
 	void *link_map;
 	void *eh_frame; /* the segment PT_GNU_EH_FRAME: .eh_frame_hdr */
 #ifndef __x86_64__
@@ -37,6 +38,11 @@ void objects_init(void)
 		memory_order_relaxed);
 }
 
+static bool contains(const struct found *found, const void *address)
+{
+	return address >= found->map_start && address < found->map_end;
+}
+
 int objects_find(uintptr_t pc, struct cfi_object *object)
 {
 	struct found found;
@@ -45,8 +51,14 @@ int objects_find(uintptr_t pc, struct cfi_object *object)
 		return -ENOSYS;
 	if (function((void *)pc, &found))
 		return -ENOENT;
+	void *eh_frame = found.eh_frame, *link_map = found.link_map;
+	/* A program with holes between its segments is several mappings: its CFI has one of its
+	 * own. */
+	if (!contains(&found, eh_frame) &&
+		(function(eh_frame, &found) || found.link_map != link_map))
+		eh_frame = 0;
 	object->start = (uintptr_t)found.map_start;
 	object->end = (uintptr_t)found.map_end;
-	object->frame_header = (uintptr_t)found.eh_frame;
+	object->frame_header = (uintptr_t)eh_frame;
 	return 0;
 }

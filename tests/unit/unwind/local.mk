@@ -46,6 +46,14 @@ tests_unit_unwind_test_walk_stacks_CPPFLAGS = $(unwind_test_cppflags)
 tests_unit_unwind_test_walk_stacks_CFLAGS = $(unwind_test_cflags)
 tests_unit_unwind_test_walk_stacks_LDADD = $(unwind_test_ldadd)
 
+unit_tests += tests/unit/unwind/test_walk_holes
+tests_unit_unwind_test_walk_holes_SOURCES = tests/unit/unwind/test_walk_holes.c \
+	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
+tests_unit_unwind_test_walk_holes_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_walk_holes_CFLAGS = $(unwind_test_cflags)
+tests_unit_unwind_test_walk_holes_LDFLAGS = $(AM_LDFLAGS) -Wl,-z,separate-code -Wl,-z,max-page-size=0x200000
+tests_unit_unwind_test_walk_holes_LDADD = $(unwind_test_ldadd)
+
 # One source, two libraries whose code is alike and whose frames are not.
 unwind_lib_ldflags = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
 check_LTLIBRARIES += tests/programs/unwind_lib_small.la tests/programs/unwind_lib_large.la
