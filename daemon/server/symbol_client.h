@@ -93,6 +93,7 @@ struct symbol_client_stats {
 	uint64_t helper_starts;
 	uint64_t helper_deaths; /* while it had work, or failing to start */
 	uint64_t files_given_up;
+	uint64_t files_reopened; /* the helper had closed them to bound its memory */
 	uint64_t offsets_answered;
 	uint64_t offsets_dropped; /* answers or queries that a bound had no room for */
 	size_t cache_bytes;

@@ -289,7 +289,10 @@ void symbol_files_take_turn(struct symbol_files *files, struct symbol_files_entr
 	if (entry->in_turn)
 		return;
 	entry->in_turn = true;
-	TAILQ_INSERT_TAIL(&files->by_turn, entry, by_turn);
+	if (entry->stage == SYMBOL_FILES_CLOSED)
+		TAILQ_INSERT_TAIL(&files->by_turn, entry, by_turn);
+	else
+		TAILQ_INSERT_HEAD(&files->by_turn, entry, by_turn);
 }
 
 void symbol_files_leave_turn(struct symbol_files *files, struct symbol_files_entry *entry)

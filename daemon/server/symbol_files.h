@@ -91,5 +91,7 @@ void symbol_files_give_up(struct symbol_files *files, struct symbol_files_entry 
 /* For a log line: its path as far as the kernel tells it. Returns `text`. */
 const char *symbol_files_describe(const struct symbol_files_entry *entry, char *text, size_t room);
 
+/* Files that the helper has open come first: it closes the ones used least recently, and reading
+ * one again is what costs most. */
 void symbol_files_take_turn(struct symbol_files *files, struct symbol_files_entry *entry);
 void symbol_files_leave_turn(struct symbol_files *files, struct symbol_files_entry *entry);

@@ -120,22 +120,32 @@ static bool on_answers(struct symbol_dialogue *dialogue, struct symbol_files_ent
 	return true;
 }
 
+/* The helper has closed the file. True: that can happen. */
+static bool on_stale(struct symbol_dialogue *dialogue, struct symbol_files_entry *file)
+{
+	dialogue->stats.files_reopened++;
+	symbol_dialogue_set_stage(dialogue, file, SYMBOL_FILES_CLOSED);
+	return ++file->stale < MAX_STALE;
+}
+
 static bool on_error(struct symbol_dialogue *dialogue, struct symbol_files_entry *file, int error)
 {
 	char text[256];
 	switch (file->stage) {
 	case SYMBOL_FILES_OPENING:
-		log_info("no functions of %s: %s", symbol_files_describe(file, text, sizeof(text)),
-			strerror(error));
+		if (error != ENOEXEC && error != EINVAL)
+			return false;
+		log_info("no functions of %s: it is no program or library",
+			symbol_files_describe(file, text, sizeof(text)));
 		symbol_files_give_up(dialogue->files, file);
 		return true;
 	case SYMBOL_FILES_ATTACHING:
-		symbol_dialogue_set_stage(
-			dialogue, file, error == ESTALE ? SYMBOL_FILES_CLOSED : SYMBOL_FILES_OPEN);
-		return error != ESTALE || ++file->stale < MAX_STALE;
+		if (error == ESTALE)
+			return on_stale(dialogue, file);
+		symbol_dialogue_set_stage(dialogue, file, SYMBOL_FILES_OPEN);
+		return true;
 	case SYMBOL_FILES_ASKED:
-		symbol_dialogue_set_stage(dialogue, file, SYMBOL_FILES_CLOSED);
-		return error == ESTALE && ++file->stale < MAX_STALE;
+		return error == ESTALE && on_stale(dialogue, file);
 	default:
 		return false;
 	}

@@ -290,6 +290,33 @@ START_TEST(thousands_of_queries_about_many_files_are_one_resolve)
 }
 END_TEST
 
+/* More files than the helper keeps open, and several batches about each. */
+START_TEST(a_file_is_finished_before_the_helper_closes_it)
+{
+	enum { FILES = 100, EACH = 600 };
+	static struct symbol_query queries[FILES * EACH];
+	static char image[1 << 20];
+	int source = open(places_path("variants/stripped"), O_RDONLY | O_CLOEXEC);
+	ssize_t size = read(source, image, sizeof(image));
+	ck_assert_int_gt(size, 0);
+	close(source);
+	use_real();
+	for (int i = 0; i < FILES; i++) {
+		int fd = memfd_create("copy", MFD_CLOEXEC);
+		ck_assert_int_eq(write(fd, image, (size_t)size), size);
+		uint32_t file = add_fd(fd);
+		for (int j = 0; j < EACH; j++)
+			queries[j * FILES + i] = (struct symbol_query){file, (uint64_t)j};
+	}
+	resolve(queries, FILES * EACH, LONG_MS);
+	ck_assert_uint_eq(stats().offsets_answered, FILES * EACH);
+	ck_assert_uint_eq(stats().files_reopened, 0);
+	resolve_one(queries[0].file, EACH); /* of the first, which it has closed meanwhile */
+	assert_state(queries[0].file, EACH, 1);
+	ck_assert_uint_eq(stats().files_reopened, 1);
+}
+END_TEST
+
 START_TEST(several_resolves_share_what_they_wait_for)
 {
 	use_fake();
@@ -463,6 +490,7 @@ START_TEST(a_file_that_is_closed_again_and_again_is_given_up)
 	uint32_t file = add_word("stale");
 	resolve_one(file, 1);
 	assert_state(file, 1, -ENODATA);
+	ck_assert_uint_gt(stats().files_reopened, 0);
 }
 END_TEST
 
@@ -660,6 +688,7 @@ static Suite *suite(void)
 	tcase_add_test(t, answers_are_kept);
 	tcase_add_test(t, done_is_called_when_nothing_is_missing);
 	tcase_add_test(t, thousands_of_queries_about_many_files_are_one_resolve);
+	tcase_add_test(t, a_file_is_finished_before_the_helper_closes_it);
 	tcase_add_test(t, several_resolves_share_what_they_wait_for);
 	tcase_add_test(t, a_cancelled_resolve_calls_nobody);
 	tcase_add_test(t, the_callback_may_free_the_client);

@@ -218,6 +218,35 @@ START_TEST(the_file_used_least_recently_is_closed)
 }
 END_TEST
 
+/* Sparse: what counts is the address space that a mapped file takes. */
+static int open_large(off_t size)
+{
+	uint8_t image[1 << 15];
+	int from = open_variant("variants/stripped"), fd = memfd_create("large", MFD_CLOEXEC);
+	ssize_t got = read(from, image, sizeof(image));
+	ck_assert_int_gt(got, 0);
+	ck_assert_int_eq(write(fd, image, (size_t)got), got);
+	ck_assert_int_eq(ftruncate(fd, size), 0);
+	close(from);
+	return fd;
+}
+
+START_TEST(large_files_are_closed_earlier)
+{
+	uint64_t offset = 0;
+	for (uint32_t key = 1; key <= 3; key++) {
+		send_open(key, open_large((off_t)(FILE_CACHE_MAPPED_BYTES / 5 * 2)));
+		assert_error(key, 0);
+	}
+	send_lookup(1, &offset, 1);
+	assert_error(1, ESTALE);
+	send_lookup(2, &offset, 1);
+	assert_error(2, 0);
+	send_lookup(3, &offset, 1);
+	assert_error(3, 0);
+}
+END_TEST
+
 START_TEST(long_answers_come_in_several_replies_and_in_order)
 {
 	struct places places;
@@ -297,6 +326,7 @@ static Suite *suite(void)
 	tcase_add_test(t, what_it_does_not_have_is_stale);
 	tcase_add_test(t, bad_requests_about_good_files_are_answered);
 	tcase_add_test(t, the_file_used_least_recently_is_closed);
+	tcase_add_test(t, large_files_are_closed_earlier);
 	tcase_add_test(t, long_answers_come_in_several_replies_and_in_order);
 	tcase_add_test(t, the_longest_answers_fit_into_a_reply);
 	suite_add_tcase(s, t);
