@@ -73,14 +73,6 @@ static void put_unseen(const struct encoder *e)
 	buffer_puts(e->out, " (95%)\n");
 }
 
-static void put_next_step(const struct encoder *e)
-{
-	buffer_printf(e->out,
-		"next: spprofctl snapshot %" PRId32
-		" -o heap.speedscope.json  (whole stacks, for https://www.speedscope.app)\n",
-		e->snapshot->pid);
-}
-
 static int put_table(const struct encoder *e)
 {
 	if (!e->shown)
@@ -107,7 +99,6 @@ int text_encode(
 	int status = put_table(&e);
 	put_rest(&e);
 	put_unseen(&e);
-	put_next_step(&e);
 	text_sites_deinit(&e.sites);
 	return status == 0 && out->size > limit ? -EFBIG : status;
 }

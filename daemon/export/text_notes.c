@@ -37,8 +37,7 @@ static void note_exit(const struct writer *w)
 	if (!w->snapshot->quality.exited)
 		return;
 	begin(w);
-	buffer_puts(w->out, "the process is gone, this is its last state; save it with -o before "
-			    "spprofd forgets it\n");
+	buffer_puts(w->out, "the process is gone, this is its last state\n");
 }
 
 static void note_unconfirmed(const struct writer *w)
