@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,6 +208,35 @@ static int apply(struct options *options, int key, const char *option, const cha
 	}
 }
 
+/* In a build tree the helper lies beside us; NULL if it does not. */
+static char *symbolizer_beside_us(void)
+{
+	char self[PATH_MAX], *path;
+	ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
+	if (size <= 0)
+		return NULL;
+	self[size] = '\0';
+	*strrchr(self, '/') = '\0';
+	if (asprintf(&path, "%s/spprof-symbolizer", self) < 0)
+		return NULL;
+	if (access(path, X_OK) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
+static int find_symbolizer(char **out)
+{
+	const char *libexec = secure_getenv("SPPROF_LIBEXECDIR");
+	if (libexec == NULL || *libexec == '\0') {
+		*out = symbolizer_beside_us();
+		if (*out != NULL)
+			return 0;
+		libexec = SPPROF_LIBEXECDIR;
+	}
+	return asprintf(out, "%s/spprof-symbolizer", libexec) < 0 ? -ENOMEM : 0;
+}
+
 static int apply_environment(struct options *options)
 {
 	const char *level = secure_getenv("SPPROF_LOG");
@@ -218,12 +248,7 @@ static int apply_environment(struct options *options)
 	const char *directory = secure_getenv("SPPROF_SOCKET");
 	if (directory != NULL && *directory != '\0')
 		replace(&options->socket_dir, directory);
-	const char *libexec = secure_getenv("SPPROF_LIBEXECDIR");
-	if (libexec == NULL || *libexec == '\0')
-		libexec = SPPROF_LIBEXECDIR;
-	if (asprintf(&options->symbolizer, "%s/spprof-symbolizer", libexec) < 0)
-		return -ENOMEM;
-	return 0;
+	return find_symbolizer(&options->symbolizer);
 }
 
 int options_parse(struct options *options, int argc, char **argv)
