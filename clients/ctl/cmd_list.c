@@ -77,7 +77,10 @@ struct listing {
 	char *json_text;     /* owns, when the stream is closed */
 	size_t json_size;
 	size_t count;
+	bool has_notes;
 };
+
+#define NOTE_COLUMN 9
 
 static int listing_init(struct listing *listing, bool as_json)
 {
@@ -91,7 +94,7 @@ static int listing_init(struct listing *listing, bool as_json)
 		{"95% RANGE", TABLE_TEXT},
 		{"SAMPLES", TABLE_NUMBER},
 		{"COMMAND", TABLE_FILLER},
-		{"NOTE", TABLE_FILLER},
+		[NOTE_COLUMN] = {"NOTE", TABLE_FILLER},
 	};
 	*listing = (struct listing){0};
 	if (!as_json)
@@ -112,6 +115,7 @@ static int listing_take(const Spprof__V1__Response *response, void *data)
 	int result = 0;
 	listing->count += list->n_processes;
 	for (size_t i = 0; i < list->n_processes && result == 0; i++) {
+		listing->has_notes |= list->processes[i]->unconfirmed || *list->processes[i]->note;
 		if (listing->table)
 			result = add_row(listing->table, list->processes[i]);
 		else
@@ -129,6 +133,8 @@ static void listing_finish(struct listing *listing, bool print)
 		if (print)
 			fwrite(listing->json_text, 1, listing->json_size, stdout);
 	} else if (print && listing->count > 0) {
+		if (!listing->has_notes)
+			table_hide_column(listing->table, NOTE_COLUMN);
 		table_print(listing->table);
 	} else if (print) {
 		message_print(

@@ -3,9 +3,8 @@
  * and everything that was started is ended on every way out.
  */
 #include "config.h"
-#include <errno.h>
-#include <stdlib.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/scope.h"
@@ -17,7 +16,6 @@
 #include "ctl/message.h"
 #include "ctl/preload.h"
 #include "ctl/private_daemon.h"
-#include "ctl/quantity.h"
 #include "ctl/signals.h"
 
 /* Nobody waits at the prompt for these names, so they may take their time. */
@@ -83,16 +81,17 @@ static int ensure_daemon(struct run *run)
 
 static void say_what_to_do(const struct run *run)
 {
-	char interval[QUANTITY_SIZE];
-	_cleanup_free_ char *every =
-		run->arguments->rate
-			? scope_printf(" every %s",
-				  quantity_bytes(interval, (double)run->arguments->rate))
-			: scope_strdup("");
-	message_print("process %d is profiled%s; look with: %s --socket %s snapshot %d",
-		(int)run->child.pid, every, run->ctl->program, run->dir, (int)run->child.pid);
+	/* A daemon of our own is found by nobody who isn't told. */
+	struct ctl ctl = *run->ctl;
+	if (run->daemon.dir)
+		ctl.socket_option = run->daemon.dir;
+	_cleanup_free_ char *invocation = link_invocation(&ctl);
+	message_print("process %d is profiled; look at it: %s snapshot %d", (int)run->child.pid,
+		invocation, (int)run->child.pid);
 }
 
+/* A text has room for one order of rows: what lives at the end comes first, then who allocated
+ * most. */
 static int write_last_snapshot(struct run *run, struct link *link)
 {
 	const char *file = run->arguments->file;
@@ -102,29 +101,13 @@ static int write_last_snapshot(struct run *run, struct link *link)
 	request.top = FETCH_DEFAULT_TOP;
 	request.depth = FETCH_DEFAULT_DEPTH;
 	request.timeout_ms = NAMES_MS;
-	bool output_failed;
-	int result = fetch_snapshot(link, &request, &run->output, &output_failed);
-	if (output_failed) {
-		message_print("cannot write %s: %s", file, strerror(-result));
-		return CTL_FAILED;
+	int code = fetch_snapshot(link, &request, &run->output, file);
+	if (code == CTL_OK && request.format == SPPROF__V1__SNAPSHOT_REQUEST__FORMAT__TEXT) {
+		request.cumulative = true;
+		output_write(&run->output, "\n", 1);
+		code = fetch_snapshot(link, &request, &run->output, file);
 	}
-	_cleanup_free_ char *what =
-		scope_printf("the last snapshot of process %d for %s", (int)run->child.pid, file);
-	return link_report(link, result, what);
-}
-
-static void say_what_was_written(const struct arguments *arguments)
-{
-	const char *viewer = format_viewer(arguments->format);
-	if (!viewer) {
-		message_print("wrote %s", arguments->file);
-		return;
-	}
-	_cleanup_free_ char *before = scope_strdup(viewer);
-	char *place = strstr(before, "%s");
-	*place = '\0';
-	message_print(
-		"wrote %s; open it: %s%s%s", arguments->file, before, arguments->file, place + 2);
+	return code == CTL_OK ? fetch_commit(&run->output, file) : code;
 }
 
 static int keep_last_snapshot(struct run *run)
@@ -138,7 +121,7 @@ static int keep_last_snapshot(struct run *run)
 	code = write_last_snapshot(run, &link);
 	link_close(&link);
 	if (code == CTL_OK)
-		say_what_was_written(run->arguments);
+		fetch_say_written(run->arguments->format, run->arguments->file);
 	return code;
 }
 
@@ -244,7 +227,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 
 const struct cli_command cmd_run = {
 	.name = "run",
-	.arguments = "[--] CMD [ARGUMENT …]",
+	.arguments = "[--] CMD [ARGUMENT...]",
 	.summary = "Runs a program under the agent, with a spprofd of its own if none answers.",
 	.details = "The exit code is CMD's, 128 + N if signal N ended it.",
 	.options = options,

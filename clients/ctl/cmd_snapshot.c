@@ -98,7 +98,7 @@ static int set_operands(struct arguments *arguments, char **operands, int count)
 	return CTL_OK;
 }
 
-/* What the terminal is like decides how text looks; a file gets it whole and plain. */
+/* What the terminal is like decides how text looks; a file gets it plain. */
 static void suit_terminal(Spprof__V1__SnapshotRequest *request)
 {
 	struct winsize size;
@@ -108,19 +108,35 @@ static void suit_terminal(Spprof__V1__SnapshotRequest *request)
 	request->color = !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
 }
 
-static int write_snapshot(
-	struct link *link, const struct arguments *arguments, struct output *output)
+/* Only for people: programs get what they asked for and no more. */
+static void say_next_step(
+	const struct ctl *ctl, const struct arguments *arguments, bool in_terminal)
 {
-	bool output_failed;
-	int result = fetch_snapshot(link, &arguments->request, output, &output_failed);
-	if (output_failed) {
-		message_print("cannot write %s: %s",
-			arguments->file ? arguments->file : "the snapshot", strerror(-result));
-		return CTL_FAILED;
+	if (!isatty(STDERR_FILENO))
+		return;
+	if (arguments->file) {
+		fetch_say_written(arguments->request.format, arguments->file);
+	} else if (in_terminal &&
+		   arguments->request.format == SPPROF__V1__SNAPSHOT_REQUEST__FORMAT__TEXT) {
+		_cleanup_free_ char *invocation = link_invocation(ctl);
+		message_print("whole stacks, for https://www.speedscope.app: %s snapshot %d -o "
+			      "heap.speedscope.json",
+			invocation, (int)arguments->request.pid);
 	}
-	_cleanup_free_ char *what =
-		scope_printf("the snapshot of process %d", (int)arguments->request.pid);
-	return link_report(link, result, what);
+}
+
+static int write_snapshot(
+	const struct ctl *ctl, const struct arguments *arguments, struct output *output)
+{
+	struct link link;
+	int code = link_open(&link, ctl);
+	if (code != CTL_OK)
+		return code;
+	code = fetch_snapshot(&link, &arguments->request, output, arguments->file);
+	if (code == CTL_OK)
+		code = fetch_commit(output, arguments->file);
+	link_close(&link);
+	return code;
 }
 
 static int take_snapshot(const struct ctl *ctl, struct arguments *arguments)
@@ -131,19 +147,16 @@ static int take_snapshot(const struct ctl *ctl, struct arguments *arguments)
 		message_print("cannot write %s: %s", arguments->file, strerror(-result));
 		return CTL_FAILED;
 	}
-	if (output_is_terminal(&output)) {
-		if (format_is_binary(arguments->request.format))
-			return cli_usage_error(&cmd_snapshot,
-				"%s is binary and would garble the terminal: give -o FILE",
-				format_name(arguments->request.format));
+	bool in_terminal = output_is_terminal(&output);
+	if (in_terminal && format_is_binary(arguments->request.format))
+		return cli_usage_error(&cmd_snapshot,
+			"%s is binary and would garble the terminal: give -o FILE",
+			format_name(arguments->request.format));
+	if (in_terminal)
 		suit_terminal(&arguments->request);
-	}
-	struct link link;
-	int code = link_open(&link, ctl);
-	if (code != CTL_OK)
-		return code;
-	code = write_snapshot(&link, arguments, &output);
-	link_close(&link);
+	int code = write_snapshot(ctl, arguments, &output);
+	if (code == CTL_OK)
+		say_next_step(ctl, arguments, in_terminal);
 	return code;
 }
 

@@ -71,12 +71,14 @@ static bool has_suffix(const char *name, const char *suffix)
 	return size >= suffix_size && strcmp(name + size - suffix_size, suffix) == 0;
 }
 
-/* Counters name their unit; in a table people read bytes easier as MiB. */
+/* Counters name their unit; in a table people read 1.5 MiB easier than 1572864. */
 static const char *counter_value(
 	char text[static QUANTITY_SIZE], const Spprof__V1__Counter *counter)
 {
 	if (has_suffix(counter->name, "_bytes"))
 		return quantity_bytes(text, counter->value);
+	if (has_suffix(counter->name, "_seconds"))
+		return quantity_duration(text, counter->value);
 	snprintf(text, QUANTITY_SIZE, counter->value == floor(counter->value) ? "%.0f" : "%.4g",
 		counter->value);
 	return text;

@@ -2,6 +2,7 @@
 #include "ctl/describe.h"
 
 #include <stdio.h>
+#include <string.h>
 
 const char *describe_state(Spprof__V1__Process__State state)
 {
@@ -24,8 +25,13 @@ const char *describe_range(char text[static DESCRIBE_RANGE_SIZE],
 	char low[QUANTITY_SIZE], high[QUANTITY_SIZE];
 	if (!estimate)
 		return "";
-	snprintf(text, DESCRIBE_RANGE_SIZE, "%s … %s", quantity(low, estimate->low),
-		quantity(high, estimate->high));
+	quantity(low, estimate->low);
+	quantity(high, estimate->high);
+	/* A unit that both have is said once. */
+	size_t number = strcspn(low, " kMGT"), high_number = strcspn(high, " kMGT");
+	if (strcmp(low + number, high + high_number) == 0)
+		low[number] = '\0';
+	snprintf(text, DESCRIBE_RANGE_SIZE, "%s..%s", low, high);
 	return text;
 }
 

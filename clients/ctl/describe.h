@@ -5,10 +5,10 @@
 #include "ctl/quantity.h"
 #include "spprof/v1/api.pb-c.h"
 
-#define DESCRIBE_RANGE_SIZE (2 * QUANTITY_SIZE)
+#define DESCRIBE_RANGE_SIZE (2 * QUANTITY_SIZE + 2)
 
 const char *describe_state(Spprof__V1__Process__State state);
-/* "11.2 MiB … 13.4 MiB", an estimate's 95 % interval; "" without an estimate. */
+/* "11.2..13.4 MiB", an estimate's 95 % interval; "" without an estimate. */
 const char *describe_range(char text[static DESCRIBE_RANGE_SIZE],
 	const Spprof__V1__Estimate *estimate,
 	const char *(*quantity)(char text[static QUANTITY_SIZE], double value));

@@ -124,6 +124,13 @@ void link_close(struct link *link)
 	*link = (struct link){0};
 }
 
+char *link_invocation(const struct ctl *ctl)
+{
+	if (!ctl->socket_option)
+		return scope_strdup(ctl->program);
+	return scope_printf("%s --socket %s", ctl->program, ctl->socket_option);
+}
+
 static int report_refusal(const struct link *link, int code, const char *what)
 {
 	const char *words = api_client_error(link->client);

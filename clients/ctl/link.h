@@ -25,6 +25,10 @@ int link_open(struct link *link, const struct ctl *ctl);
 int link_ping(struct link *link, char **version);
 void link_close(struct link *link);
 
+/* How to call us again for the same daemon: "spprofctl" or "spprofctl --socket DIR". The caller
+ * frees. */
+char *link_invocation(const struct ctl *ctl);
+
 /*
  * The exit code for a result of api_client_call(), having said on stderr what it means; `what`
  * names the thing asked for, e.g. "the snapshot of process 12". CTL_OK for 0.

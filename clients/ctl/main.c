@@ -31,7 +31,7 @@ static void print_commands(void)
 }
 
 static const struct cli_command main_command = {
-	.arguments = "COMMAND …",
+	.arguments = "COMMAND ...",
 	.summary = "Looks into the heaps of running programs through spprofd.",
 	.options = options,
 	.print_more = print_commands,

@@ -63,6 +63,12 @@ const char *quantity_count(char text[static QUANTITY_SIZE], double count)
 	return scaled(text, count, 1000, units, sizeof(units) / sizeof(units[0]));
 }
 
+const char *quantity_duration(char text[static QUANTITY_SIZE], double seconds)
+{
+	static const char *const units[] = {" ns", " us", " ms", " s"};
+	return scaled(text, seconds * 1e9, 1000, units, sizeof(units) / sizeof(units[0]));
+}
+
 const char *quantity_age(char text[static QUANTITY_SIZE], uint64_t ns)
 {
 	uint64_t s = ns / UINT64_C(1000000000);

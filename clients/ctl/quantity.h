@@ -13,5 +13,7 @@ int quantity_parse_size(const char *text, uint64_t *bytes);
 const char *quantity_bytes(char text[static QUANTITY_SIZE], double bytes);
 /* "950", "12.3k", "1.20M". */
 const char *quantity_count(char text[static QUANTITY_SIZE], double count);
+/* "17.3 ms". */
+const char *quantity_duration(char text[static QUANTITY_SIZE], double seconds);
 /* "42s", "3m12s", "5h04m", "12d03h". */
 const char *quantity_age(char text[static QUANTITY_SIZE], uint64_t ns);

@@ -56,6 +56,11 @@ int table_add(struct table *table, const char *const cells[])
 	return 0;
 }
 
+void table_hide_column(struct table *table, unsigned column)
+{
+	scols_column_set_flags(scols_table_get_column(table->scols, column), SCOLS_FL_HIDDEN);
+}
+
 int table_print(const struct table *table)
 {
 	return scols_print_table(table->scols);

@@ -21,4 +21,6 @@ int table_new(struct table **out, const struct table_column *columns,
 struct table *table_free(struct table *table);
 /* One row, as many cells as columns; copies. 0 or negative errno. */
 int table_add(struct table *table, const char *const cells[]);
+/* For a column that turned out to be empty. */
+void table_hide_column(struct table *table, unsigned column);
 int table_print(const struct table *table); /* 0 or negative errno */

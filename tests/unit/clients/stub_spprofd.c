@@ -34,13 +34,14 @@ static char state_of(int pid)
 
 static int answer_snapshot(int fd, const Spprof__V1__SnapshotRequest *request)
 {
-	char text[64];
+	char text[96];
 	if (strcmp(mode, "refuse") == 0)
 		return fake_server_send_error(
 			fd, SPPROF__V1__ERROR__CODE__NOT_ATTACHED, "stub: it has no agent");
 	if (strcmp(mode, "silent") == 0)
 		return kill(getppid(), SIGTERM);
-	snprintf(text, sizeof(text), "format %d of a process in state %c\n", (int)request->format,
+	snprintf(text, sizeof(text), "%sformat %d of a process in state %c\n",
+		request->cumulative ? "cumulative " : "", (int)request->format,
 		state_of(request->pid));
 	return fake_server_send_snapshot(fd, text, 2);
 }

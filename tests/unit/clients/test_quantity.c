@@ -73,6 +73,16 @@ START_TEST(counts_are_written_with_three_digits)
 }
 END_TEST
 
+START_TEST(durations_find_their_unit)
+{
+	char text[QUANTITY_SIZE];
+	ck_assert_str_eq(quantity_duration(text, 0), "0 ns");
+	ck_assert_str_eq(quantity_duration(text, 2e-9), "2 ns");
+	ck_assert_str_eq(quantity_duration(text, 0.004194), "4.19 ms");
+	ck_assert_str_eq(quantity_duration(text, 7200), "7200 s");
+}
+END_TEST
+
 START_TEST(ages_have_two_units_at_most)
 {
 	char text[QUANTITY_SIZE];
@@ -94,6 +104,7 @@ static Suite *suite(void)
 	tcase_add_test(tcase, sizes_that_do_not_fit_are_refused);
 	tcase_add_test(tcase, bytes_are_written_with_three_digits);
 	tcase_add_test(tcase, counts_are_written_with_three_digits);
+	tcase_add_test(tcase, durations_find_their_unit);
 	tcase_add_test(tcase, ages_have_two_units_at_most);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -203,7 +203,7 @@ START_TEST(the_program_gets_agent_socket_and_rate)
 	ck_assert(stub_was_started(&pid, stub_dir));
 	snprintf(expected, sizeof(expected), "%s/libspprof-agent.so %s 65536\n", dir, stub_dir);
 	ck_assert_str_eq(result.out, expected);
-	snprintf(expected, sizeof(expected), "--socket %s snapshot ", stub_dir);
+	snprintf(expected, sizeof(expected), "spprofctl --socket %s snapshot ", stub_dir);
 	assert_has(result.err, expected);
 }
 END_TEST
@@ -230,6 +230,15 @@ START_TEST(the_option_chooses_the_format_of_the_last_snapshot)
 	RUN("-f", "pprof", "-o", path_of("heap"), "true");
 	ck_assert_int_eq(result.exit_code, 0);
 	assert_file("heap", "format 2 of a process in state Z\n");
+}
+END_TEST
+
+START_TEST(a_last_snapshot_as_text_is_live_and_cumulative)
+{
+	RUN("-o", path_of("heap.txt"), "true");
+	ck_assert_int_eq(result.exit_code, 0);
+	assert_file("heap.txt", "format 0 of a process in state Z\n\ncumulative format 0 of a "
+				"process in state Z\n");
 }
 END_TEST
 
@@ -348,6 +357,7 @@ static Suite *suite(void)
 	tcase_add_test(tcase, options_behind_the_program_are_the_program_s);
 	tcase_add_test(tcase, the_last_snapshot_is_taken_while_the_pid_still_names_the_program);
 	tcase_add_test(tcase, the_option_chooses_the_format_of_the_last_snapshot);
+	tcase_add_test(tcase, a_last_snapshot_as_text_is_live_and_cumulative);
 	tcase_add_test(tcase, a_snapshot_that_cannot_be_had_fails_a_run_that_went_well);
 	tcase_add_test(tcase, a_signal_ends_the_wait_for_the_last_snapshot);
 	tcase_add_test(tcase, a_daemon_that_dies_does_not_take_the_program_along);
