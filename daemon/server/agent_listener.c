@@ -23,8 +23,10 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "server/background_close.h"
+#include "server/complaint.h"
 #include "server/session.h"
 #include "server/session_table.h"
+#include "server/wall_clock.h"
 #include "spprof/wire/handshake.h"
 #include "spprof/wire/segment.h"
 
@@ -55,10 +57,16 @@ struct agent_listener {
 	struct connection *silent; /* owns; the newest first */
 	uint32_t silent_count;
 	unsigned open_handles;
+	struct complaint complaint;
 	struct agent_listener_stats stats;
 };
 
 static void on_connectable(uv_poll_t *poll, int status, int events);
+
+static bool may_complain(struct agent_listener *listener)
+{
+	return complaint_allowed(&listener->complaint, wall_clock_monotonic_ns());
+}
 
 static int open_spare(void)
 {
@@ -178,9 +186,11 @@ static int receive(struct agent_listener *listener, int fd, int *segment_fd)
 	if (complete && handshake.magic == WIRE_HANDSHAKE_MAGIC && *segment_fd >= 0) {
 		if (handshake.major == WIRE_MAJOR)
 			return 0;
-		log_warning("an agent speaks version %u of the segment, this spprofd %u: install "
-			    "the same release of both",
-			handshake.major, WIRE_MAJOR);
+		if (may_complain(listener))
+			log_warning("an agent speaks version %u of the segment, this spprofd %u: "
+				    "install "
+				    "the same release of both",
+				handshake.major, WIRE_MAJOR);
 	}
 	if (*segment_fd >= 0)
 		discard(listener, *segment_fd);
@@ -212,7 +222,7 @@ static int claim_of(
 	const char *why = "";
 	struct ucred peer;
 	int r = identify_peer(fd, &peer, &claim->process);
-	if (r == -ENXIO)
+	if (r == -ENXIO && may_complain(listener))
 		log_warning("an agent in a pid namespace that is hidden from us is not attached");
 	if (r < 0 && r != -ESRCH) {
 		discard(listener, segment_fd);
@@ -223,8 +233,9 @@ static int claim_of(
 	claim->attach = SESSION_HANDSHAKE;
 	r = segment_map_new(&claim->segment, segment_fd, &why);
 	if (r < 0) {
-		log_warning(
-			"process %d handed over a segment that is refused: %s", (int)peer.pid, why);
+		if (may_complain(listener))
+			log_warning("process %d handed over a segment that is refused: %s",
+				(int)peer.pid, why);
 		discard(listener, segment_fd);
 		return r;
 	}
@@ -236,24 +247,29 @@ static int claim_of(
 	return 0;
 }
 
+static void explain(struct agent_listener *listener, int error, pid_t pid)
+{
+	if (error == -EBUSY)
+		log_info("process %d is served by another spprofd already", (int)pid);
+	else if ((error == -EPERM || error == -ECHILD) && may_complain(listener))
+		log_warning("process %d handed over the segment of another process: not attached",
+			(int)pid);
+}
+
 static void adopt(struct agent_listener *listener, int fd, int segment_fd)
 {
 	struct session_claim claim = {.process = PROCESS_HANDLE_INIT};
 	int r = claim_of(listener, fd, segment_fd, &claim);
-	pid_t pid = claim.process.pid;
-	if (r < 0)
-		session_claim_deinit(&claim);
-	else
-		r = session_table_adopt(listener->table, &claim);
-	if (r == 0)
-		listener->stats.adopted++;
-	else
+	if (r < 0) {
 		listener->stats.refused++;
-	if (r == -EBUSY)
-		log_info("process %d is served by another spprofd already", (int)pid);
-	if (r == -EPERM || r == -ECHILD)
-		log_warning("process %d handed over the segment of another process: not attached",
-			(int)pid);
+		session_claim_deinit(&claim);
+		return;
+	}
+	pid_t pid = claim.process.pid;
+	r = session_table_adopt(listener->table, &claim);
+	listener->stats.adopted += r == 0;
+	listener->stats.refused += r < 0;
+	explain(listener, r, pid);
 }
 
 /* False: the peer has not spoken yet. */
@@ -327,7 +343,9 @@ static void wait_for_word(struct agent_listener *listener, int fd)
 /* Without descriptors left, a waiting connection would wake the loop for ever. */
 static void drop_one(struct agent_listener *listener)
 {
-	log_warning("no descriptor is left for an agent's connection: raise the limit (ulimit -n)");
+	if (may_complain(listener))
+		log_warning("no descriptor is left for an agent's connection: raise the limit "
+			    "(ulimit -n)");
 	close(listener->spare_fd);
 	int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd >= 0)

@@ -38,6 +38,7 @@ libspserver_la_SOURCES += \
 	daemon/server/agent_listener.c daemon/server/agent_listener.h \
 	daemon/server/attach_scan.c daemon/server/attach_scan.h \
 	daemon/server/background_close.c daemon/server/background_close.h \
+	daemon/server/complaint.c daemon/server/complaint.h \
 	daemon/server/drain_scheduler.c daemon/server/drain_scheduler.h \
 	daemon/server/event_loop.c daemon/server/event_loop.h \
 	daemon/server/proc_walk.c daemon/server/proc_walk.h \

@@ -16,6 +16,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "server/complaint.h"
 #include "server/drain_scheduler.h"
 #include "server/options.h"
 #include "server/session.h"
@@ -44,6 +45,7 @@ struct session_table {
 	const struct options_limits *limits;
 	struct entry *entries; /* owns; the newest first */
 	unsigned ticks;
+	struct complaint complaint;
 	struct session_table_stats stats;
 };
 
@@ -258,8 +260,9 @@ int session_table_adopt(struct session_table *table, struct session_claim *claim
 	if (r < 0)
 		return refuse(table, claim, r);
 	if (!has_place(table, session_facts(session)->uid)) {
-		log_warning("process %d (%s) is not attached: --max-workers=%u is reached",
-			(int)pid, session_facts(session)->comm, table->limits->max_workers);
+		if (complaint_allowed(&table->complaint, wall_clock_monotonic_ns()))
+			log_warning("process %d (%s) is not attached: --max-workers=%u is reached",
+				(int)pid, session_facts(session)->comm, table->limits->max_workers);
 		session_unref(session);
 		return refuse(table, claim, -EUSERS);
 	}

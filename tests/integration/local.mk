@@ -29,10 +29,13 @@ check-statistics: all
 
 # A real spprofd with fake workers and hand-made clients.
 integration_programs = \
-	tests/integration/test_daemon_attach
+	tests/integration/test_daemon_attach \
+	tests/integration/test_daemon_clients
 unit_tests += $(integration_programs)
 integration_cppflags = $(test_cppflags) $(proto_cppflags)
 integration_ldadd = libdaemonfixture.la libspproto.la $(CHECK_LIBS)
 
 tests_integration_test_daemon_attach_CPPFLAGS = $(integration_cppflags)
 tests_integration_test_daemon_attach_LDADD = $(integration_ldadd)
+tests_integration_test_daemon_clients_CPPFLAGS = $(integration_cppflags)
+tests_integration_test_daemon_clients_LDADD = $(integration_ldadd)
