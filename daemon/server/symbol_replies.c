@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "server/symbol_dialogue.h"
 
-#define MAX_STALE 3
+#define MAX_STALE 16
 
 static void on_search_done(void *data, uint32_t key, int fd)
 {

@@ -32,3 +32,7 @@ tests_fuzz_fuzz_cfi_LDADD = libfuzzmain.la libagent.la
 unit_tests += tests/fuzz/fuzz_elf
 tests_fuzz_fuzz_elf_CPPFLAGS = $(fuzz_cppflags) $(LIBDW_CFLAGS) $(LIBELF_CFLAGS)
 tests_fuzz_fuzz_elf_LDADD = libfuzzmain.la libspsymbolizer.la libspbase.la
+
+unit_tests += tests/fuzz/fuzz_symbol_reply
+tests_fuzz_fuzz_symbol_reply_CPPFLAGS = $(fuzz_cppflags) $(proto_cppflags) $(UV_CFLAGS)
+tests_fuzz_fuzz_symbol_reply_LDADD = libfuzzmain.la libspserver.la libspbase.la
