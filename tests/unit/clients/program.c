@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,9 @@ void program_start(struct program *program, const char *const argv[])
 	program->pid = fork();
 	if (program->pid == 0) {
 		char path[4096];
+		/* nohup and CI runners leave signals ignored; a shell cannot trap those. */
+		for (int number = 1; number < 32; number++)
+			signal(number, SIG_DFL);
 		const char *build = getenv("BUILDDIR");
 		snprintf(path, sizeof(path), "%s/%s", build ? build : ".", argv[0]);
 		if (program->terminal) {
