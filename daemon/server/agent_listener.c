@@ -3,6 +3,11 @@
  * connection is accepted. Connections that say nothing are few and short-lived: the oldest gives
  * way.
  *
+ * The last reference to a file that a stranger sends may be ours, and giving it up may wait for as
+ * long as the stranger likes: a TCP socket lingers, a FUSE file asks its server. The kernel would
+ * do that on this thread with whatever it does not deliver: descriptors past the buffer's end,
+ * messages unread at the close. So all are taken, and closed in the background.
+ *
  * The peer is the process that connected. Where the kernel hands out its pidfd, that is proof; else
  * the pid may have been reused since, and the process that has it now counts as the peer only if it
  * holds the segment. A peer that is gone is accepted as ended: what its rings hold is worth as much
@@ -39,6 +44,7 @@
 #define MAX_SILENT	 64
 #define SILENT_MS	 2000u
 #define MAX_UNCLOSABLE	 256
+#define MAX_DESCRIPTORS	 253 /* the kernel's SCM_MAX_FD */
 
 struct connection {
 	struct agent_listener *listener;
@@ -62,6 +68,7 @@ struct agent_listener {
 };
 
 static void on_connectable(uv_poll_t *poll, int status, int events);
+static void hang_up(struct agent_listener *listener, int fd);
 
 static bool may_complain(struct agent_listener *listener)
 {
@@ -116,7 +123,7 @@ static void close_connection(struct connection *connection)
 	*at = connection->next;
 	connection->listener->silent_count--;
 	uv_close((uv_handle_t *)&connection->poll, on_connection_closed);
-	close(connection->fd);
+	hang_up(connection->listener, connection->fd);
 }
 
 struct agent_listener *agent_listener_free(struct agent_listener *listener)
@@ -127,7 +134,9 @@ struct agent_listener *agent_listener_free(struct agent_listener *listener)
 		close_connection(listener->silent);
 	uv_close((uv_handle_t *)&listener->poll, on_listener_closed);
 	uv_close((uv_handle_t *)&listener->timer, on_listener_closed);
-	close(listener->fd);
+	/* Messages may wait in connections that were never accepted; an end of the process closes
+	 * without waiting. */
+	background_close(listener->fd);
 	close(listener->spare_fd);
 	return NULL;
 }
@@ -161,15 +170,22 @@ static int take_descriptor(struct agent_listener *listener, struct msghdr *messa
 	return taken;
 }
 
-/* -EAGAIN: nothing yet. -EBADMSG: the peer said something else, or went without a word. */
-static int receive(struct agent_listener *listener, int fd, int *segment_fd)
-{
+struct taken {
 	struct wire_handshake handshake;
+	int descriptor; /* -1: none */
+	int flags;
+	bool adorned; /* something came along, of whatever kind */
+};
+
+/* The size of the next message, or negative errno. */
+static ssize_t take_message(struct agent_listener *listener, int fd, struct taken *taken)
+{
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(4 * sizeof(int))];
+		char bytes[CMSG_SPACE(sizeof(struct ucred)) +
+			   CMSG_SPACE(MAX_DESCRIPTORS * sizeof(int))];
 	} control;
-	struct iovec piece = {.iov_base = &handshake, .iov_len = sizeof handshake};
+	struct iovec piece = {.iov_base = &taken->handshake, .iov_len = sizeof taken->handshake};
 	struct msghdr message = {.msg_iov = &piece,
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
@@ -179,22 +195,51 @@ static int receive(struct agent_listener *listener, int fd, int *segment_fd)
 		size = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	while (size < 0 && errno == EINTR);
 	if (size < 0)
-		return errno == EAGAIN ? -EAGAIN : -EBADMSG;
-	*segment_fd = take_descriptor(listener, &message);
+		return -errno;
+	taken->descriptor = take_descriptor(listener, &message);
+	taken->flags = message.msg_flags;
+	taken->adorned = message.msg_controllen > 0;
+	return size;
+}
+
+/* -EAGAIN: nothing yet. -EBADMSG: the peer said something else, or went without a word. */
+static int receive(struct agent_listener *listener, int fd, int *segment_fd)
+{
+	struct taken taken;
+	ssize_t size = take_message(listener, fd, &taken);
+	if (size < 0)
+		return size == -EAGAIN ? -EAGAIN : -EBADMSG;
+	*segment_fd = taken.descriptor;
 	bool complete =
-		size == sizeof handshake && (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
-	if (complete && handshake.magic == WIRE_HANDSHAKE_MAGIC && *segment_fd >= 0) {
-		if (handshake.major == WIRE_MAJOR)
+		size == sizeof taken.handshake && (taken.flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
+	if (complete && taken.handshake.magic == WIRE_HANDSHAKE_MAGIC && *segment_fd >= 0) {
+		if (taken.handshake.major == WIRE_MAJOR)
 			return 0;
 		if (may_complain(listener))
 			log_warning("an agent speaks version %u of the segment, this spprofd %u: "
 				    "install "
 				    "the same release of both",
-				handshake.major, WIRE_MAJOR);
+				taken.handshake.major, WIRE_MAJOR);
 	}
 	if (*segment_fd >= 0)
 		discard(listener, *segment_fd);
 	return -EBADMSG;
+}
+
+/* Closes a connection, of which nothing may be left unread then. */
+static void hang_up(struct agent_listener *listener, int fd)
+{
+	struct taken taken;
+	int yes = 1;
+	/* The sender's name comes along with each message, but not with their end: that tells it
+	 * from an empty one. */
+	setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes);
+	/* From here on nothing can be added. */
+	shutdown(fd, SHUT_RDWR);
+	while (take_message(listener, fd, &taken) >= 0 && taken.adorned)
+		if (taken.descriptor >= 0)
+			discard(listener, taken.descriptor);
+	close(fd);
 }
 
 /* 0; -ESRCH: the peer has gone, its handle is empty but for the number. */
@@ -328,7 +373,7 @@ static void wait_for_word(struct agent_listener *listener, int fd)
 	connection->accepted_ms = uv_now(listener->poll.loop);
 	connection->poll.data = connection;
 	if (uv_poll_init(listener->poll.loop, &connection->poll, fd) < 0) {
-		close(fd);
+		hang_up(listener, fd);
 		free(connection);
 		return;
 	}
@@ -348,8 +393,9 @@ static void drop_one(struct agent_listener *listener)
 			    "(ulimit -n)");
 	close(listener->spare_fd);
 	int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd >= 0)
-		close(fd);
+	/* What is unread cannot be taken now. */
+	if (fd >= 0 && background_close(fd) < 0)
+		listener->stats.unclosable++;
 	listener->spare_fd = open_spare();
 }
 
@@ -374,7 +420,7 @@ static void on_connectable(uv_poll_t *poll, int status, int events)
 		}
 		listener->stats.connections++;
 		if (serve(listener, fd))
-			close(fd);
+			hang_up(listener, fd);
 		else
 			wait_for_word(listener, fd);
 	}

@@ -19,6 +19,10 @@
 #include "server/api_call.h"
 #include "server/api_framing.h"
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* Linux 6.16 */
+#endif
+
 #define BACKLOG	       64
 #define READ_BYTES     (64u << 10)
 #define MAX_GROUPS     1024u
@@ -60,6 +64,15 @@ static void on_connection(uv_stream_t *stream, int status);
 static void on_timer(uv_timer_t *timer);
 static void consume(struct connection *connection, const uint8_t *data, size_t size);
 
+/* Nobody sends descriptors here but to harm: giving up the last reference to a file can take for
+ * ever. Connections inherit this. Older kernels lack it: there it is left to those who may connect,
+ * root, ourselves and the group. */
+static void refuse_descriptors(int fd)
+{
+	int no = 0;
+	setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof no);
+}
+
 static void on_server_closed(uv_handle_t *handle)
 {
 	struct api_server *server = handle->data;
@@ -79,6 +92,7 @@ int api_server_new(struct api_server **out, struct uv_loop_s *loop, int fd,
 	uv_pipe_init(loop, &server->pipe, 0);
 	uv_timer_init(loop, &server->timer);
 	server->pipe.data = server->timer.data = server;
+	refuse_descriptors(fd);
 	int r = uv_pipe_open(&server->pipe, fd);
 	if (r < 0)
 		close(fd);

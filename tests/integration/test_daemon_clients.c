@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,6 +16,10 @@
 #include "support/daemon_fixture.h"
 #include "support/random.h"
 #include "support/tap_main.h"
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* Linux 6.16 */
+#endif
 
 #define ATTACHED SPPROF__V1__PROCESS__STATE__ATTACHED
 #define EXITED	 SPPROF__V1__PROCESS__STATE__EXITED
@@ -292,6 +297,86 @@ START_TEST(files_that_are_no_segments_attach_nothing)
 }
 END_TEST
 
+/* One end of a TCP connection with bytes that the other end, *peer, never takes: closing the last
+ * descriptor of it takes a thousand seconds. */
+static int lingering_socket(int *peer)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+	socklen_t size = sizeof address;
+	struct linger linger = {.l_onoff = 1, .l_linger = 1000};
+	static const char bytes[65536];
+	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(listening, (struct sockaddr *)&address, size), 0);
+	ck_assert_int_eq(listen(listening, 1), 0);
+	ck_assert_int_eq(getsockname(listening, (struct sockaddr *)&address, &size), 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, size), 0);
+	*peer = accept(listening, NULL, NULL);
+	ck_assert_int_ge(*peer, 0);
+	while (send(fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+		;
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+	close(listening);
+	return fd;
+}
+
+/* False: the kernel does not let descriptors through. */
+static bool send_descriptors(int client, int fd, unsigned count)
+{
+	uint64_t word = 0;
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(16 * sizeof fd)];
+	} control = {.header = {.cmsg_len = CMSG_LEN(count * sizeof fd),
+			     .cmsg_level = SOL_SOCKET,
+			     .cmsg_type = SCM_RIGHTS}};
+	struct iovec piece = {&word, sizeof word};
+	struct msghdr message = {.msg_iov = &piece,
+		.msg_iovlen = 1,
+		.msg_control = control.space,
+		.msg_controllen = CMSG_SPACE(count * sizeof fd)};
+	for (unsigned i = 0; i < count; i++)
+		memcpy(CMSG_DATA(&control.header) + i * sizeof fd, &fd, sizeof fd);
+	return sendmsg(client, &message, MSG_NOSIGNAL) > 0;
+}
+
+/* The last reference is the daemon's: it is stopped until ours is gone. */
+static void leave_a_lingering_socket(unsigned empty_messages, unsigned count)
+{
+	int peer, fd = lingering_socket(&peer);
+	int client = fixture_connect(&spprofd, "agent.sock", SOCK_SEQPACKET);
+	kill(spprofd.pid, SIGSTOP);
+	for (unsigned i = 0; i < empty_messages; i++)
+		ck_assert_int_eq(send(client, "", 0, MSG_NOSIGNAL), 0);
+	ck_assert(send_descriptors(client, fd, count));
+	close(fd);
+	close(client);
+	kill(spprofd.pid, SIGCONT);
+	assert_serving();
+	close(peer);
+}
+
+START_TEST(descriptors_that_take_long_to_close_stop_nobody)
+{
+	/* In the first message, too many for it, and in one that nobody reads any more. */
+	leave_a_lingering_socket(0, 1);
+	leave_a_lingering_socket(0, 16);
+	leave_a_lingering_socket(3, 1);
+}
+END_TEST
+
+START_TEST(descriptors_to_the_api_are_not_let_through)
+{
+	int allowed, fd = fixture_connect(&spprofd, "api.sock", SOCK_STREAM);
+	socklen_t size = sizeof allowed;
+	bool refusable = getsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &allowed, &size) == 0;
+	ck_assert_int_eq(send_descriptors(fd, fd, 1), !refusable);
+	close(fd);
+	assert_serving();
+}
+END_TEST
+
 static void assert_refused(const char *option, const char *words)
 {
 	struct fixture_worker bad;
@@ -532,6 +617,8 @@ static Suite *suite(void)
 	tcase_add_test(t, garbage_to_the_agents_socket_attaches_nothing);
 	tcase_add_test(t, agents_that_say_nothing_are_pushed_out);
 	tcase_add_test(t, files_that_are_no_segments_attach_nothing);
+	tcase_add_test(t, descriptors_that_take_long_to_close_stop_nobody);
+	tcase_add_test(t, descriptors_to_the_api_are_not_let_through);
 	tcase_add_test(t, damaged_segments_are_refused_with_a_reason);
 	tcase_add_test(t, damaged_rings_cost_their_records_only);
 	tcase_add_test(t, a_second_daemon_is_told_who_is_serving);
