@@ -143,9 +143,15 @@ uint64_t rule_cache_salt(void)
 void rule_cache_store(uint64_t salt, uintptr_t pc, uint32_t rule)
 {
 	uint64_t key = pc ^ salt;
-	/* Relaxed: see the table in the header. The older word of another pc is simply replaced. */
-	atomic_store_explicit(&rule_cache_words[rule_cache_index(key)],
-		key << RULE_CACHE_BITS | rule, memory_order_relaxed);
+	uint32_t index = rule_cache_index(key);
+	/* Relaxed: see the table in the header. A word moved while it is flushed has an old salt.
+	 */
+	uint64_t displaced = atomic_load_explicit(&rule_cache_words[index], memory_order_relaxed);
+	if (displaced && displaced >> RULE_CACHE_BITS != key)
+		atomic_store_explicit(
+			&rule_cache_words[index ^ 1], displaced, memory_order_relaxed);
+	atomic_store_explicit(
+		&rule_cache_words[index], key << RULE_CACHE_BITS | rule, memory_order_relaxed);
 }
 
 void rule_cache_flush(void)

@@ -67,15 +67,25 @@ static inline uint32_t rule_cache_index(uint64_t key)
 	return (uint32_t)(key * 0x9e3779b97f4a7c15u >> (64 - RULE_CACHE_WORDS_LOG2));
 }
 
-/* The rule at `pc`, or RULE_CACHE_MISSING. */
-static inline uint32_t rule_cache_find(uint64_t salt, uintptr_t pc)
+static inline uint32_t rule_cache_find_at(uint32_t index, uint64_t key)
 {
-	uint64_t key = pc ^ salt;
 	/* Relaxed: see the table above. */
-	uint64_t word = atomic_load_explicit(
-		&rule_cache_words[rule_cache_index(key)], memory_order_relaxed);
+	uint64_t word = atomic_load_explicit(&rule_cache_words[index], memory_order_relaxed);
 	return word >> RULE_CACHE_BITS == key ? word & ((1 << RULE_CACHE_BITS) - 1)
 					      : RULE_CACHE_MISSING;
+}
+
+/* The rule at `pc`, or RULE_CACHE_MISSING: it may have been displaced. */
+static inline uint32_t rule_cache_find(uint64_t salt, uintptr_t pc)
+{
+	return rule_cache_find_at(rule_cache_index(pc ^ salt), pc ^ salt);
+}
+
+/* Where store() puts the word that it found in its place: two call sites of one hot stack would
+ * else take turns in being looked up. */
+static inline uint32_t rule_cache_find_displaced(uint64_t salt, uintptr_t pc)
+{
+	return rule_cache_find_at(rule_cache_index(pc ^ salt) ^ 1, pc ^ salt);
 }
 
 /* Of a plain rule: CFA - base, and CFA - where the frame pointer is saved (or, unsaved, the return

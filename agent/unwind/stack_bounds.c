@@ -8,6 +8,7 @@
 #include "unwind/stack_bounds.h"
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include "platform/linux/raw_syscall.h"
 #include "unwind/arch.h"
 
@@ -15,27 +16,43 @@
 #define PAGE_MASK (~(PAGE - 1))
 #define BOTTOM	  ((uintptr_t)1)
 
-/*
- * Farther below the top a stack pointer is taken for foreign without asking for what lies between.
- * Asking for a page right below the main thread's stack makes the kernel extend it within its
- * limit, as any access would, and foreign stacks should not cause that. They lie where mappings do:
- * at least 128 MiB below the top, unless randomization has put the two close together.
- */
+/* Farther below the top a stack pointer is foreign without asking for what lies between. */
 #define OWN_MAX_BYTES ((uintptr_t)64 << 20)
 
 extern void *__libc_stack_end __attribute__((weak));
 
+struct stack {
+	uintptr_t top;
+	uintptr_t reserved; /* nobody else's memory lies in [reserved, top) */
+};
+
 static _Atomic uintptr_t main_thread; /* pthread_self() there */
-static _Atomic uintptr_t main_top;
+static _Atomic uintptr_t main_top, main_reserved;
 static _Atomic uint64_t probes;
 
 static __thread _Atomic uintptr_t known_low __attribute__((tls_model("initial-exec")));
 
+/*
+ * The kernel lays mappings out so that the main thread's stack can grow to the limit it had at exec
+ * (its mmap_base()): nobody but who insists on an address gets memory there.
+ */
+static uintptr_t main_reserved_bytes(void)
+{
+	struct rlimit limit;
+	if (raw_syscall4(SYS_prlimit64, 0, RLIMIT_STACK, 0, &limit) < 0)
+		return 0;
+	return limit.rlim_cur < OWN_MAX_BYTES ? (uintptr_t)limit.rlim_cur : OWN_MAX_BYTES;
+}
+
 void stack_bounds_init(void)
 {
 	/* Relaxed: only the main thread acts on them, and it is the one that runs this. */
-	if (&__libc_stack_end)
-		atomic_store_explicit(&main_top, (uintptr_t)__libc_stack_end, memory_order_relaxed);
+	if (&__libc_stack_end) {
+		uintptr_t top = (uintptr_t)__libc_stack_end;
+		atomic_store_explicit(&main_top, top, memory_order_relaxed);
+		atomic_store_explicit(
+			&main_reserved, top - main_reserved_bytes(), memory_order_relaxed);
+	}
 	atomic_store_explicit(&main_thread, (uintptr_t)pthread_self(), memory_order_relaxed);
 }
 
@@ -46,13 +63,14 @@ uint64_t stack_bounds_probes(void)
 
 /* The main thread's control block is not on its stack. Not told apart by tid: a child forked by
  * another thread goes on with that thread's stack. */
-static uintptr_t own_top(void)
+static struct stack own_stack(void)
 {
 	uintptr_t self = (uintptr_t)pthread_self();
 	/* Relaxed: see stack_bounds_init(). */
 	if (self != atomic_load_explicit(&main_thread, memory_order_relaxed))
-		return self;
-	return atomic_load_explicit(&main_top, memory_order_relaxed);
+		return (struct stack){self, self};
+	return (struct stack){atomic_load_explicit(&main_top, memory_order_relaxed),
+		atomic_load_explicit(&main_reserved, memory_order_relaxed)};
 }
 
 /*
@@ -75,12 +93,17 @@ static bool probe(uint16_t *left, uintptr_t page)
 	return is_readable(page);
 }
 
+/* Relaxed, here and below: the thread's own word, atomic because of its signal handlers. */
+static uintptr_t known_down_to(uintptr_t top)
+{
+	uintptr_t known = atomic_load_explicit(&known_low, memory_order_relaxed);
+	return known ? known : top & PAGE_MASK;
+}
+
 /* Whether `low` is on the thread's own stack; asks for what is not known, as far as it may. */
 static bool reach_down(struct stack_bounds *bounds, uintptr_t low, uintptr_t top)
 {
-	/* Relaxed, here and below: the thread's own, atomic because of its signal handlers. */
-	uintptr_t known = atomic_load_explicit(&known_low, memory_order_relaxed);
-	uintptr_t reached = known ? known & PAGE_MASK : top & PAGE_MASK;
+	uintptr_t known = known_down_to(top), reached = known & PAGE_MASK;
 	bool at_bottom = known & BOTTOM;
 	if (low >= reached || at_bottom)
 		return low >= reached;
@@ -92,13 +115,18 @@ static bool reach_down(struct stack_bounds *bounds, uintptr_t low, uintptr_t top
 	return low >= reached;
 }
 
-static bool enter_own(struct stack_bounds *bounds, uintptr_t low)
+/* `is_running`: not only is `low` said to be on a stack, but this thread uses it now. */
+static bool enter_own(struct stack_bounds *bounds, uintptr_t low, bool is_running)
 {
-	uintptr_t top = own_top();
-	if (low >= top || top - low > OWN_MAX_BYTES || !reach_down(bounds, low, top))
+	struct stack own = own_stack();
+	if (low >= own.top || own.top - low > OWN_MAX_BYTES)
+		return false;
+	if (is_running && low >= own.reserved && low < (known_down_to(own.top) & PAGE_MASK))
+		atomic_store_explicit(&known_low, low & PAGE_MASK, memory_order_relaxed);
+	if (!reach_down(bounds, low, own.top))
 		return false;
 	bounds->low = low;
-	bounds->limit = top;
+	bounds->limit = own.top;
 	bounds->is_own = true;
 	return true;
 }
@@ -117,7 +145,7 @@ void stack_bounds_begin(struct stack_bounds *bounds, uintptr_t sp)
 {
 	bounds->probes_up = STACK_BOUNDS_PROBES_UP;
 	bounds->probes_down = STACK_BOUNDS_PROBES_DOWN;
-	if (!enter_own(bounds, sp))
+	if (!enter_own(bounds, sp, true))
 		enter_foreign(bounds, sp);
 }
 
@@ -126,7 +154,7 @@ void stack_bounds_resume(struct stack_bounds *bounds, uintptr_t sp)
 	uintptr_t low = sp > PAGE ? sp - ARCH_RED_ZONE : sp;
 	if (stack_bounds_contain(bounds, low, sp))
 		return;
-	if (enter_own(bounds, low) || enter_own(bounds, sp))
+	if (enter_own(bounds, low, false) || enter_own(bounds, sp, false))
 		return;
 	enter_foreign(bounds, low);
 	/* The stack may begin between the two. */

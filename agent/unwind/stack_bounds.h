@@ -7,7 +7,9 @@
  * thread, the stack pointer at its start. Downward from there, each page is asked for once in the
  * thread's life and then remembered, since a stack stays where it is as long as its thread lives: a
  * thread that has reached its usual depth makes no system call. Asking stops for good at the first
- * page that cannot be read (the guard).
+ * page that cannot be read (the guard). The main thread need not ask at all within its stack's
+ * limit (RLIMIT_STACK), for the kernel keeps that range free: if it runs there, it runs on that
+ * stack, and that has no gaps.
  *
  * Any other stack (coroutines, alternate signal stacks, whatever lies below the guard, above the
  * top or far away) may be gone tomorrow: each page is asked for again in each walk that wants it,
@@ -19,9 +21,10 @@
  *
  * Guaranteed: no read of a walk faults, unless another thread unmaps or protects the stack that
  * this thread runs on while it walks, or the program has taken away pages between a remembered page
- * and the top. The latter takes a stack without a guard page right above memory on which the same
- * thread runs a coroutine, later unmapped in part and used again; glibc gives every stack that it
- * makes itself a guard.
+ * and the top. The latter takes a thread's stack without a guard page right above memory on which
+ * the same thread runs a coroutine, later unmapped in part and used again (glibc gives every stack
+ * that it makes itself a guard); or a program that maps at a fixed address into the main stack's
+ * range, runs on that, and has a frame there whose CFI leads astray.
  *
  * Called by walk alone, on the walking thread, also in a signal handler. Keeps 8 bytes of
  * initial-exec TLS.
@@ -42,7 +45,7 @@ struct stack_bounds {
 /* Once, at load, from the main thread. */
 void stack_bounds_init(void);
 
-/* A walk begins at `sp`. */
+/* A walk begins at `sp`, where the thread is running. */
 void stack_bounds_begin(struct stack_bounds *bounds, uintptr_t sp);
 
 /* The walk goes on where a signal handler was entered: maybe on another stack. Also admits what the

@@ -59,16 +59,20 @@ static FOREIGN inline uintptr_t load(uintptr_t address)
 	return *(const volatile uintptr_t *)address;
 }
 
-/* Which call sites have no CFI is remembered, but not that no object covers a pc: JIT-compiled code
+/* The rule at `pc`, which is not in its place: displaced, or to be found in CFI.
+ * Which call sites have no CFI is remembered, but not that no object covers a pc: JIT-compiled code
  * is replaced by loaded code without anyone telling us. */
 static __attribute__((noinline)) uint32_t resolve(uint64_t salt, uintptr_t pc)
 {
 	struct cfi_object object;
 	struct cfi_step step;
+	uint32_t rule = rule_cache_find_displaced(salt, pc);
+	if (rule != RULE_CACHE_MISSING)
+		return rule;
 	if (pc < ARCH_PAGE_BYTES || pc >> ARCH_ADDRESS_BITS || objects_find(pc, &object))
 		return rule_cache_of(CFI_NO_INFO);
 	enum cfi_verdict verdict = cfi_find(&object, pc, &step);
-	uint32_t rule = rule_cache_pack(verdict, &step);
+	rule = rule_cache_pack(verdict, &step);
 	rule_cache_store(salt, pc, rule);
 	atomic_fetch_add_explicit(&misses, 1, memory_order_relaxed); /* relaxed: a statistic */
 	return rule;

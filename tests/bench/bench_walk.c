@@ -3,10 +3,10 @@
  * a call site whose rule must be found in the objects' CFI. Prints one line per depth. Instructions
  * of warm walks:
  *
- *     valgrind --tool=callgrind --callgrind-out-file=/dev/null bench_walk ROUNDS
+ *     valgrind --tool=callgrind --toggle-collect=walk_stack --callgrind-out-file=/dev/null \
+ *         bench_walk RUNS
  *
- * for two values of ROUNDS; the difference is that of 10 repeats of as many more walks of every
- * depth.
+ * for two values of RUNS; the difference is that of as many hundreds of walks at each depth.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -18,7 +18,7 @@
 #include "unwind_judge.h"
 #include "unwind_truth.h"
 
-static unsigned long rounds = 20000;
+static unsigned long runs = 2000;
 static int depth;
 
 static double now_ns(void)
@@ -31,15 +31,16 @@ static double now_ns(void)
 static uint64_t frames[WIRE_MAX_FRAMES];
 static struct walk_result result;
 
-/* The quickest of some repeats: what else runs on the machine only ever adds. */
+/* The quickest of many short runs: what else the machine does only ever adds. */
 static double warm_ns(const struct walk_regs *regs)
 {
+	enum { WALKS = 100 };
 	double best = 1e18;
-	for (int repeat = 0; repeat < 10; repeat++) {
+	for (unsigned long run = 0; run < runs; run++) {
 		double start = now_ns();
-		for (unsigned long i = 0; i < rounds; i++)
+		for (int i = 0; i < WALKS; i++)
 			walk_stack(regs, frames, WIRE_MAX_FRAMES, &result);
-		double each = (now_ns() - start) / (double)rounds;
+		double each = (now_ns() - start) / WALKS;
 		best = each < best ? each : best;
 	}
 	return best;
@@ -78,7 +79,7 @@ int main(int argc, char **argv)
 {
 	static const int depths[] = {10, 30, 60, 200};
 	if (argc > 1)
-		rounds = strtoul(argv[1], NULL, 10);
+		runs = strtoul(argv[1], NULL, 10);
 	walk_init();
 	unwind_truth_ordinary();
 	for (unsigned i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {

@@ -131,6 +131,27 @@ START_TEST(a_full_side_table_says_unsupported_and_keeps_what_it_has)
 }
 END_TEST
 
+START_TEST(two_call_sites_of_one_place_are_both_kept)
+{
+	uint64_t salt = rule_cache_salt();
+	uintptr_t first = 0x401000, second = first + 1;
+	while (rule_cache_index(second ^ salt) != rule_cache_index(first ^ salt))
+		second++;
+	struct cfi_step steps[] = {{.cfa_offset = 16}, {.cfa_offset = 24}};
+	rule_cache_store(salt, first, rule_cache_pack(CFI_STEP, &steps[0]));
+	rule_cache_store(salt, second, rule_cache_pack(CFI_STEP, &steps[1]));
+	for (int i = 0; i < 3; i++) {
+		ck_assert_uint_eq(rule_cache_find(salt, first), RULE_CACHE_MISSING);
+		ck_assert_uint_eq(rule_cache_offset(rule_cache_find_displaced(salt, first)), 16);
+		ck_assert_uint_eq(rule_cache_offset(rule_cache_find(salt, second)), 24);
+		/* told again: nothing changes */
+		rule_cache_store(salt, second, rule_cache_pack(CFI_STEP, &steps[1]));
+	}
+	rule_cache_flush();
+	ck_assert_uint_eq(rule_cache_find_displaced(rule_cache_salt(), first), RULE_CACHE_MISSING);
+}
+END_TEST
+
 /* -- threads -- */
 
 static uint32_t added[THREADS][ODD_RULES];
@@ -185,6 +206,8 @@ static void *store_and_find(void *argument)
 			random = random * 6364136223846793005u + 1442695040888963407u;
 			uintptr_t pc = 0x7f0000000000 + (random >> 40) % 4096 * 0x10001;
 			uint32_t rule = rule_cache_find(salt, pc);
+			if (rule == RULE_CACHE_MISSING)
+				rule = rule_cache_find_displaced(salt, pc);
 			if (rule == RULE_CACHE_MISSING)
 				rule_cache_store(salt, pc, rule_for(pc));
 			else if (rule != rule_for(pc))
@@ -281,6 +304,7 @@ static Suite *make_suite(void)
 	tcase_add_test(packing, rules_too_odd_for_a_word_are_unsupported);
 	tcase_add_test(packing, verdicts_are_rules_too);
 	tcase_add_test(packing, a_full_side_table_says_unsupported_and_keeps_what_it_has);
+	tcase_add_test(packing, two_call_sites_of_one_place_are_both_kept);
 	tcase_add_test(threads, threads_that_add_the_same_odd_rules_at_once_share_them);
 	tcase_add_test(threads, a_found_rule_is_always_the_one_of_its_pc);
 	tcase_add_test(flush, a_flush_forgets_every_rule);

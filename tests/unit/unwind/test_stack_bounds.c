@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include "support/tap_main.h"
 #include "unwind/stack_bounds.h"
@@ -67,7 +68,46 @@ static __attribute__((noinline)) uint64_t probes_at(size_t depth_bytes, struct s
 
 /* -- the thread's own stack -- */
 
-START_TEST(each_page_of_the_own_stack_is_asked_for_once)
+static void run_thread(void *(*function)(void *), void *argument, void *stack, size_t size)
+{
+	pthread_t thread;
+	pthread_attr_t attributes;
+	pthread_attr_init(&attributes);
+	if (stack)
+		ck_assert_int_eq(pthread_attr_setstack(&attributes, stack, size), 0);
+	ck_assert_int_eq(pthread_create(&thread, &attributes, function, argument), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	pthread_attr_destroy(&attributes);
+}
+
+START_TEST(the_main_stack_is_known_without_asking)
+{
+	struct stack_bounds bounds;
+	forbid_probes();
+	ck_assert_uint_eq(probes_at(500 * PAGE, &bounds), 0);
+	ck_assert(bounds.is_own);
+	ck_assert(stack_bounds_contain(&bounds, here() - 400 * PAGE, here() + 64));
+}
+END_TEST
+
+START_TEST(beyond_its_limit_the_main_thread_asks)
+{
+	struct rlimit limit;
+	struct stack_bounds bounds;
+	ck_assert_int_eq(getrlimit(RLIMIT_STACK, &limit), 0);
+	rlim_t usual = limit.rlim_cur;
+	limit.rlim_cur = 100 * PAGE;
+	ck_assert_int_eq(setrlimit(RLIMIT_STACK, &limit), 0);
+	stack_bounds_init();
+	limit.rlim_cur = usual;
+	ck_assert_int_eq(setrlimit(RLIMIT_STACK, &limit), 0);
+	ck_assert_uint_gt(probes_at(300 * PAGE, &bounds), 190);
+	ck_assert(bounds.is_own);
+	ck_assert_uint_eq(probes_at(300 * PAGE, &bounds), 0);
+}
+END_TEST
+
+static void *count_probes(void *argument)
 {
 	struct stack_bounds bounds;
 	probes_at(64, &bounds);
@@ -81,10 +121,16 @@ START_TEST(each_page_of_the_own_stack_is_asked_for_once)
 	probes = probes_at(60 * PAGE, &bounds);
 	ck_assert_uint_ge(probes, 9);
 	ck_assert_uint_le(probes, 11);
+	return argument;
+}
+
+START_TEST(each_page_of_a_threads_stack_is_asked_for_once)
+{
+	run_thread(count_probes, NULL, NULL, 0);
 }
 END_TEST
 
-START_TEST(a_known_depth_makes_no_system_call)
+static void *walk_at_known_depth(void *argument)
 {
 	struct stack_bounds bounds;
 	probes_at(50 * PAGE, &bounds);
@@ -92,14 +138,22 @@ START_TEST(a_known_depth_makes_no_system_call)
 	for (int i = 0; i < 1000; i++)
 		probes_at((size_t)(i % 50) * PAGE + 64, &bounds);
 	ck_assert(stack_bounds_contain(&bounds, here(), here() + 64));
+	return argument;
+}
+
+START_TEST(a_known_depth_makes_no_system_call)
+{
+	run_thread(walk_at_known_depth, NULL, NULL, 0);
 }
 END_TEST
 
 START_TEST(the_filter_of_these_tests_does_kill_a_probe)
 {
 	struct stack_bounds bounds;
+	uintptr_t stack = map(1, PROT_READ);
 	forbid_probes();
-	probes_at(50 * PAGE, &bounds);
+	stack_bounds_begin(&bounds, stack);
+	stack_bounds_admit(&bounds, stack, stack + 8);
 }
 END_TEST
 
@@ -129,18 +183,6 @@ static void *check_thread(void *argument)
 	ck_assert_uint_eq(probes_at(30 * PAGE, &bounds) > 0, 1);
 	ck_assert_uint_eq(probes_at(30 * PAGE, &bounds), 0);
 	return argument;
-}
-
-static void run_thread(void *(*function)(void *), void *argument, void *stack, size_t size)
-{
-	pthread_t thread;
-	pthread_attr_t attributes;
-	pthread_attr_init(&attributes);
-	if (stack)
-		ck_assert_int_eq(pthread_attr_setstack(&attributes, stack, size), 0);
-	ck_assert_int_eq(pthread_create(&thread, &attributes, function, argument), 0);
-	ck_assert_int_eq(pthread_join(thread, NULL), 0);
-	pthread_attr_destroy(&attributes);
 }
 
 START_TEST(a_threads_stack_ends_at_its_control_block)
@@ -302,7 +344,9 @@ static Suite *make_suite(void)
 	TCase *foreign = tcase_create("foreign");
 	tcase_add_checked_fixture(own, set_up, NULL);
 	tcase_add_checked_fixture(foreign, set_up, NULL);
-	tcase_add_test(own, each_page_of_the_own_stack_is_asked_for_once);
+	tcase_add_test(own, the_main_stack_is_known_without_asking);
+	tcase_add_test(own, beyond_its_limit_the_main_thread_asks);
+	tcase_add_test(own, each_page_of_a_threads_stack_is_asked_for_once);
 	tcase_add_test(own, a_known_depth_makes_no_system_call);
 	tcase_add_test_raise_signal(own, the_filter_of_these_tests_does_kill_a_probe, SIGSYS);
 	tcase_add_test(own, the_main_stack_ends_where_the_program_began);
