@@ -54,3 +54,27 @@ tests_unit_server_test_symbol_helper_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_symbol_helper_LDADD = $(server_test_ldadd)
 dist_check_SCRIPTS += tests/unit/server/test_spprofd_options
 
+
+# Everything above the layers below.
+server_test_all_ldadd = libfakesegment.la libspserver.la libspexport.la libspingest.la libspmodel.la libspbase.la \
+	libspproto.la $(UV_LIBS) $(CHECK_LIBS)
+
+unit_tests += tests/unit/server/test_api_server
+tests_unit_server_test_api_server_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_api_server_LDADD = $(server_test_all_ldadd)
+
+unit_tests += tests/unit/server/test_proc_walk
+tests_unit_server_test_proc_walk_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_proc_walk_LDADD = $(server_test_all_ldadd)
+
+unit_tests += tests/unit/server/test_session_quality
+tests_unit_server_test_session_quality_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_session_quality_LDADD = $(server_test_all_ldadd)
+
+unit_tests += tests/unit/server/test_session_table
+tests_unit_server_test_session_table_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_session_table_LDADD = $(server_test_all_ldadd)
+
+unit_tests += tests/unit/server/test_snapshot_draft
+tests_unit_server_test_snapshot_draft_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_snapshot_draft_LDADD = $(server_test_all_ldadd)
