@@ -159,8 +159,8 @@ static void explain_detached(
 	default:
 		REFUSE(inquiry, DETACHED,
 			"not attached: process %d (%s) runs without the agent; start it with "
-			"`spprofctl run -- ...` or `eval "
-			"\"$(spprofctl env)\"`",
+			"`spprofctl run -- ...` or `eval \"$(spprofctl env)\"` (static and setuid "
+			"programs cannot take it)",
 			pid, comm);
 	}
 }
