@@ -59,11 +59,12 @@ ssize_t packet_receive(int socket, void *bytes, size_t room, int *passed, int fl
 {
 	union control control = {0};
 	struct iovec part = {.iov_base = bytes, .iov_len = room};
-	struct msghdr message = {.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes)};
-	*passed = -1;
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	if (passed) {
+		message.msg_control = control.bytes;
+		message.msg_controllen = sizeof(control.bytes);
+		*passed = -1;
+	}
 	ssize_t got;
 	/* A peer that closes with packets unread resets the connection, which Linux reports once,
 	 * ahead of what the peer had sent before; after that packets come as usual, then the end.
@@ -73,11 +74,12 @@ ssize_t packet_receive(int socket, void *bytes, size_t room, int *passed, int fl
 	while (got < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (got < 0)
 		return -errno;
-	size_t count = take_descriptors(&message, passed);
+	size_t count = passed ? take_descriptors(&message, passed) : 0;
 	if (count > 1 || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
-		if (*passed >= 0)
+		if (count > 0)
 			close(*passed);
-		*passed = -1;
+		if (passed)
+			*passed = -1;
 		return -EMSGSIZE;
 	}
 	return got;

@@ -13,6 +13,7 @@ int packet_send(int socket, const void *bytes, size_t size, int pass, int flags)
 /*
  * Bytes received, 0 at the end of the connection, or negative errno: -EMSGSIZE if the packet was
  * larger than `room` or carried more than one descriptor (it is gone then). *passed: a descriptor
- * (close-on-exec, now the caller's) or -1.
+ * (close-on-exec, now the caller's) or -1. `passed` NULL: none is wanted, one is too many, and the
+ * kernel drops it without the close() that a hostile file system can make wait.
  */
 ssize_t packet_receive(int socket, void *bytes, size_t room, int *passed, int flags);

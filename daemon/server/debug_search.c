@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <uv.h>
 #include "base/alloc.h"
+#include "server/background_close.h"
 
 struct debug_search {
 	LIST_ENTRY(debug_search) all; /* unless abandoned */
@@ -17,7 +18,7 @@ struct debug_search {
 	struct debug_file_id id;
 	bool supplement;
 	uint32_t file;
-	int binary_fd; /* owns */
+	int binary_fd; /* owns; closed in the pool, since closing may wait too */
 	int result;
 };
 
@@ -28,6 +29,8 @@ static void on_pool(uv_work_t *work)
 						      search->root, &search->id, search->name)
 					    : debug_file_open(search->root, &search->id,
 						      search->name, search->binary_fd);
+	if (search->binary_fd >= 0)
+		close(search->binary_fd);
 }
 
 static void on_loop(uv_work_t *work, int status)
@@ -38,10 +41,8 @@ static void on_loop(uv_work_t *work, int status)
 		LIST_REMOVE(search, all);
 		search->done(search->data, search->file, fd);
 	} else if (fd >= 0) {
-		close(fd);
+		background_close(fd);
 	}
-	if (search->binary_fd >= 0)
-		close(search->binary_fd);
 	free(search->root);
 	free(search->name);
 	free(search);

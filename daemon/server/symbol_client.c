@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <uv.h>
 #include "base/alloc.h"
+#include "server/background_close.h"
 #include "server/symbol_dialogue.h"
 #include "server/symbol_files.h"
 #include "server/symbol_helper.h"
@@ -20,6 +21,7 @@
 #define DEFAULT_STALL_MS    10000
 #define DEFAULT_IDLE_MS	    60000
 #define DEFAULT_DEBUG_ROOT  "/usr/lib/debug"
+#define CLOSE_AGAIN_MS	    500
 
 struct symbol_client {
 	uv_loop_t *loop; /* borrows */
@@ -73,8 +75,11 @@ static void rest(struct symbol_client *client)
 	symbol_dialogue_rest(&client->dialogue);
 	if (client->dialogue.helper || client->files.queued)
 		return;
-	TAILQ_FOREACH(file, &client->files.by_use, by_use)
-	symbol_files_close_fd(&client->files, file);
+	TAILQ_FOREACH (file, &client->files.by_use, by_use)
+		if (!symbol_files_close_fd(&client->files, file)) {
+			client->idle_at_ms = uv_now(client->loop) + CLOSE_AGAIN_MS;
+			return;
+		}
 }
 
 static void used(struct symbol_client *client)
@@ -155,7 +160,7 @@ uint32_t symbol_client_file(struct symbol_client *client, const struct symbol_fi
 		entry = symbol_files_add(&client->files, file);
 	if (!entry) {
 		if (fd >= 0)
-			close(fd);
+			background_close(fd);
 		return UINT32_MAX; /* no file's key: it stays unknown */
 	}
 	symbol_files_touch(&client->files, entry);

@@ -21,6 +21,7 @@
 #include "server/symbol_replies.h"
 
 #define MAX_DEATHS     2
+#define MAX_LINGERING  16
 #define FIRST_PAUSE_MS 50
 #define LAST_PAUSE_MS  10000
 #define BATCH	       SPPROF__V1__SYMBOLIZER_BOUND__LOOKUP_OFFSETS
@@ -85,8 +86,7 @@ static void forget_helper(struct symbol_dialogue *dialogue)
 	dialogue->ready = false;
 	dialogue->in_flight_count = 0;
 	dialogue->stalls_at_ms = UINT64_MAX;
-	TAILQ_FOREACH(file, &dialogue->files->by_use, by_use)
-	{
+	TAILQ_FOREACH (file, &dialogue->files->by_use, by_use) {
 		symbol_files_close_found(file);
 		symbol_files_leave_turn(dialogue->files, file);
 		if (file->stage != SYMBOL_FILES_GIVEN_UP)
@@ -107,8 +107,8 @@ static void pause_before_start(struct symbol_dialogue *dialogue)
 static void drop_all_queues(struct symbol_dialogue *dialogue)
 {
 	struct symbol_files_entry *file;
-	TAILQ_FOREACH(file, &dialogue->files->by_use, by_use)
-	drop_queue(dialogue, file);
+	TAILQ_FOREACH (file, &dialogue->files->by_use, by_use)
+		drop_queue(dialogue, file);
 }
 
 static void blame(
@@ -148,13 +148,22 @@ static void on_end(void *data)
 	lose_helper(data, "died");
 }
 
+static int start_helper(struct symbol_dialogue *dialogue)
+{
+	if (symbol_helper_lingering() >= MAX_LINGERING)
+		return -EBUSY;
+	return symbol_helper_new(
+		&dialogue->helper, dialogue->loop, dialogue->program, &handlers, dialogue);
+}
+
 static void start(struct symbol_dialogue *dialogue)
 {
-	int r = symbol_helper_new(
-		&dialogue->helper, dialogue->loop, dialogue->program, &handlers, dialogue);
+	int r = start_helper(dialogue);
 	if (r < 0) {
 		log_error("cannot start %s: %s; functions stay without names", dialogue->program,
-			uv_strerror(r));
+			r == -EBUSY
+				? "too many wait for files on a file system that does not answer"
+				: uv_strerror(r));
 		pause_before_start(dialogue);
 		drop_all_queues(dialogue);
 		return;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/alloc.h"
+#include "server/background_close.h"
 
 #define MIN_QUEUE 64
 
@@ -88,7 +89,8 @@ static void remove_entry(struct symbol_files *files, struct symbol_files_entry *
 	erase_identity(files, entry);
 	TAILQ_REMOVE(&files->by_use, entry, by_use);
 	symbol_files_leave_turn(files, entry);
-	symbol_files_close_fd(files, entry);
+	if (!symbol_files_close_fd(files, entry))
+		files->descriptors--; /* it stays open, and nobody's */
 	symbol_files_close_found(entry);
 	symbol_files_drop_queue(files, entry);
 	drop_cache(files, entry);
@@ -111,9 +113,9 @@ static uint32_t free_key(struct symbol_files *files)
 	if (files->used < SYMBOL_CLIENT_FILES)
 		return ++files->used;
 	struct symbol_files_entry *entry;
-	TAILQ_FOREACH(entry, &files->by_use, by_use)
-	if (!is_busy(entry))
-		break;
+	TAILQ_FOREACH (entry, &files->by_use, by_use)
+		if (!is_busy(entry))
+			break;
 	if (!entry)
 		return 0;
 	uint32_t key = entry->key, next;
@@ -143,19 +145,21 @@ void symbol_files_touch(struct symbol_files *files, struct symbol_files_entry *e
 	TAILQ_INSERT_TAIL(&files->by_use, entry, by_use);
 }
 
-void symbol_files_close_fd(struct symbol_files *files, struct symbol_files_entry *entry)
+bool symbol_files_close_fd(struct symbol_files *files, struct symbol_files_entry *entry)
 {
 	if (entry->fd < 0)
-		return;
-	close(entry->fd);
+		return true;
+	if (background_close(entry->fd) < 0)
+		return false;
 	entry->fd = -1;
 	files->descriptors--;
+	return true;
 }
 
 void symbol_files_close_found(struct symbol_files_entry *entry)
 {
 	if (entry->found >= 0)
-		close(entry->found);
+		background_close(entry->found);
 	entry->found = -1;
 }
 
@@ -164,11 +168,9 @@ static bool make_room_for_fd(struct symbol_files *files)
 	struct symbol_files_entry *entry;
 	if (files->descriptors < SYMBOL_CLIENT_DESCRIPTORS)
 		return true;
-	TAILQ_FOREACH(entry, &files->by_use, by_use)
-	if (entry->fd >= 0 && !is_busy(entry)) {
-		symbol_files_close_fd(files, entry);
-		return true;
-	}
+	TAILQ_FOREACH (entry, &files->by_use, by_use)
+		if (entry->fd >= 0 && !is_busy(entry))
+			return symbol_files_close_fd(files, entry);
 	return false;
 }
 
@@ -177,7 +179,7 @@ void symbol_files_set_fd(struct symbol_files *files, struct symbol_files_entry *
 	if (fd < 0)
 		return;
 	if (entry->fd >= 0 || entry->stage == SYMBOL_FILES_GIVEN_UP || !make_room_for_fd(files)) {
-		close(fd);
+		background_close(fd);
 		return;
 	}
 	entry->fd = fd;
@@ -189,8 +191,7 @@ static bool make_room_in_cache(struct symbol_files *files)
 	struct symbol_files_entry *entry;
 	if (files->cache_bytes < files->cache_limit)
 		return true;
-	TAILQ_FOREACH(entry, &files->by_use, by_use)
-	{
+	TAILQ_FOREACH (entry, &files->by_use, by_use) {
 		if (!is_busy(entry))
 			drop_cache(files, entry);
 		if (files->cache_bytes < files->cache_limit)

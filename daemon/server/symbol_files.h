@@ -73,7 +73,8 @@ void symbol_files_touch(struct symbol_files *files, struct symbol_files_entry *e
 
 /* Takes `fd` over; closes it if the entry needs none or all descriptors are in use. */
 void symbol_files_set_fd(struct symbol_files *files, struct symbol_files_entry *entry, int fd);
-void symbol_files_close_fd(struct symbol_files *files, struct symbol_files_entry *entry);
+/* Without waiting for it. False: too many closes hang already; it is still open, try again. */
+bool symbol_files_close_fd(struct symbol_files *files, struct symbol_files_entry *entry);
 void symbol_files_close_found(struct symbol_files_entry *entry);
 
 /* The ticket, or 0: there is no room. The entry must be pinned. */

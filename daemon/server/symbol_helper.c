@@ -1,7 +1,11 @@
 /*
  * The process handle must live until the child is reaped, the socket only until the helper is given
- * up: so symbol_helper_free detaches the object, and it frees itself when libuv has closed both
+ * up: so symbol_helper_free detaches the object, and it frees itself when libuv has closed its
  * handles.
+ *
+ * A killed helper that waits for a file system which doesn't answer cannot be reaped. It lingers:
+ * after LINGER_MS its handle no longer keeps the loop alive, so that the daemon can end; if the
+ * file system answers after all, it is reaped then.
  */
 #include "server/symbol_helper.h"
 #include <errno.h>
@@ -17,8 +21,10 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/packet.h"
+#include "server/background_close.h"
 
 #define SOCKET_FD	  3
+#define LINGER_MS	  1000
 #define REPLIES_AT_A_TIME 16 /* then the loop's other handles get their turn */
 
 struct packet {
@@ -31,6 +37,7 @@ struct packet {
 struct symbol_helper {
 	uv_process_t process;
 	uv_poll_t poll;
+	uv_timer_t linger;
 	int socket;				       /* owns */
 	const struct symbol_helper_handlers *handlers; /* NULL: freed by its owner */
 	void *data;
@@ -40,6 +47,9 @@ struct symbol_helper {
 	unsigned open_handles;
 };
 
+/* Freed and not reaped yet, in this process. */
+static unsigned lingering;
+
 static void on_handle_closed(uv_handle_t *handle)
 {
 	struct symbol_helper *helper = handle->data;
@@ -47,10 +57,16 @@ static void on_handle_closed(uv_handle_t *handle)
 		free(helper);
 }
 
+static void on_linger(uv_timer_t *timer)
+{
+	struct symbol_helper *helper = timer->data;
+	uv_unref((uv_handle_t *)&helper->process);
+}
+
 static void close_process(struct symbol_helper *helper)
 {
-	if (!uv_is_closing((uv_handle_t *)&helper->process))
-		uv_close((uv_handle_t *)&helper->process, on_handle_closed);
+	uv_close((uv_handle_t *)&helper->process, on_handle_closed);
+	uv_close((uv_handle_t *)&helper->linger, on_handle_closed);
 }
 
 static void on_process_exit(uv_process_t *process, int64_t status, int signal)
@@ -60,8 +76,10 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signal)
 	if (helper->handlers && (status || signal))
 		log_warning("spprof-symbolizer (pid %d) ended by %s %d", process->pid,
 			signal ? "signal" : "exit status", signal ? signal : (int)status);
-	if (!helper->handlers)
-		close_process(helper); /* else the socket tells, after what was sent before */
+	if (helper->handlers)
+		return; /* the socket tells, after what was sent before */
+	lingering--;
+	close_process(helper);
 }
 
 static void end(struct symbol_helper *helper)
@@ -78,14 +96,11 @@ static void end(struct symbol_helper *helper)
 static bool read_reply(struct symbol_helper *helper)
 {
 	uint8_t bytes[SPPROF__V1__SYMBOLIZER_BOUND__REPLY_BYTES];
-	int fd;
-	ssize_t size = packet_receive(helper->socket, bytes, sizeof(bytes), &fd, MSG_DONTWAIT);
+	ssize_t size = packet_receive(helper->socket, bytes, sizeof(bytes), NULL, MSG_DONTWAIT);
 	if (size == -EAGAIN)
 		return false;
 	Spprof__V1__SymbolizerReply *reply = NULL;
-	if (fd >= 0)
-		close(fd); /* it has none to give */
-	else if (size > 0)
+	if (size > 0)
 		reply = spprof__v1__symbolizer_reply__unpack(NULL, (size_t)size, bytes);
 	if (!reply) {
 		end(helper);
@@ -101,7 +116,7 @@ static void drop_packet(struct symbol_helper *helper)
 	struct packet *packet = STAILQ_FIRST(&helper->queue);
 	STAILQ_REMOVE_HEAD(&helper->queue, next);
 	if (packet->fd >= 0)
-		close(packet->fd);
+		background_close(packet->fd);
 	free(packet);
 }
 
@@ -213,7 +228,7 @@ int symbol_helper_new(struct symbol_helper **out, struct uv_loop_s *loop, const 
 	helper->handlers = handlers;
 	helper->data = data;
 	helper->socket = sockets[0];
-	helper->process.data = helper->poll.data = helper;
+	helper->process.data = helper->poll.data = helper->linger.data = helper;
 	STAILQ_INIT(&helper->queue);
 	r = uv_poll_init(loop, &helper->poll, helper->socket);
 	if (r < 0) {
@@ -222,7 +237,8 @@ int symbol_helper_new(struct symbol_helper **out, struct uv_loop_s *loop, const 
 		free(helper);
 		return r;
 	}
-	helper->open_handles = 2;
+	uv_timer_init(loop, &helper->linger);
+	helper->open_handles = 3;
 	r = spawn(helper, loop, program, sockets[1]);
 	close(sockets[1]);
 	if (r < 0) {
@@ -245,11 +261,19 @@ struct symbol_helper *symbol_helper_free(struct symbol_helper *helper)
 	uv_poll_stop(&helper->poll);
 	uv_close((uv_handle_t *)&helper->poll, on_handle_closed);
 	close(helper->socket);
-	if (helper->exited)
+	if (helper->exited) {
 		close_process(helper);
-	else
-		uv_process_kill(&helper->process, SIGKILL);
+		return NULL;
+	}
+	lingering++;
+	uv_process_kill(&helper->process, SIGKILL);
+	uv_timer_start(&helper->linger, on_linger, LINGER_MS, 0);
 	return NULL;
+}
+
+unsigned symbol_helper_lingering(void)
+{
+	return lingering;
 }
 
 static int enqueue(struct symbol_helper *helper, const uint8_t *bytes, size_t size, int fd)

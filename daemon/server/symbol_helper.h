@@ -19,8 +19,12 @@ struct symbol_helper_handlers {
 /* 0 or negative errno (the program can't be executed). `handlers` are borrowed. */
 int symbol_helper_new(struct symbol_helper **out, struct uv_loop_s *loop, const char *program,
 	const struct symbol_helper_handlers *handlers, void *data);
-/* Kills the process; no handler is called any more. The loop must run until it is reaped. */
+/* Kills the process; no handler is called any more. The loop must run until it is reaped, or a
+ * second has passed. */
 struct symbol_helper *symbol_helper_free(struct symbol_helper *helper);
+/* How many were freed that the kernel has not let go: they wait for a file system that doesn't
+ * answer. */
+unsigned symbol_helper_lingering(void);
 
 /* `fd` is lent for the call, or -1. What the socket has no room for waits here. 0 or negative
  * errno: not sent. Calls no handler; that the helper is gone is told later, by `end`. */

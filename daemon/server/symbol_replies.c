@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/log.h"
+#include "server/background_close.h"
 #include "server/symbol_dialogue.h"
 
 #define MAX_STALE 16
@@ -18,7 +19,7 @@ static void on_search_done(void *data, uint32_t key, int fd)
 	struct symbol_files_entry *file = symbol_files_get(dialogue->files, key);
 	if (!file || file->stage != SYMBOL_FILES_SEARCHING) { /* the helper died meanwhile */
 		if (fd >= 0)
-			close(fd);
+			background_close(fd);
 		return;
 	}
 	file->found = fd < 0 ? -1 : fd;

@@ -73,11 +73,11 @@ void symbol_waits_need(
 void symbol_waits_cancel(struct symbol_waits *waits, uint64_t handle)
 {
 	struct symbol_waits_item *wait;
-	LIST_FOREACH(wait, &waits->all, all)
-	if (wait->handle == handle && !wait->told) {
-		free_item(wait);
-		return;
-	}
+	LIST_FOREACH (wait, &waits->all, all)
+		if (wait->handle == handle && !wait->told) {
+			free_item(wait);
+			return;
+		}
 }
 
 static bool is_answered(struct symbol_waits_item *wait)
@@ -94,9 +94,9 @@ static bool is_answered(struct symbol_waits_item *wait)
 static struct symbol_waits_item *find_due(struct symbol_waits *waits, uint64_t now_ms)
 {
 	struct symbol_waits_item *wait;
-	LIST_FOREACH(wait, &waits->all, all)
-	if (!wait->told && (now_ms >= wait->deadline_ms || is_answered(wait)))
-		return wait;
+	LIST_FOREACH (wait, &waits->all, all)
+		if (!wait->told && (now_ms >= wait->deadline_ms || is_answered(wait)))
+			return wait;
 	return NULL;
 }
 
@@ -122,9 +122,9 @@ uint64_t symbol_waits_next_deadline(const struct symbol_waits *waits)
 {
 	const struct symbol_waits_item *wait;
 	uint64_t next = UINT64_MAX;
-	LIST_FOREACH(wait, &waits->all, all)
-	if (!wait->told && wait->deadline_ms < next)
-		next = wait->deadline_ms;
+	LIST_FOREACH (wait, &waits->all, all)
+		if (!wait->told && wait->deadline_ms < next)
+			next = wait->deadline_ms;
 	return next;
 }
 

@@ -300,9 +300,8 @@ static void choose_name(struct dwarf_line *outermost, const struct symbol_match 
 	bool keep =
 		outermost->function[0] && (outermost->is_mangled || !symbol->sized ||
 						  is_clone_of(symbol->name, outermost->function));
-	if (keep)
-		return;
-	outermost->function = symbol->name;
+	if (!keep)
+		outermost->function = symbol->name;
 }
 
 size_t elf_file_resolve(struct elf_file *file, uint64_t offset, struct dwarf_line *out, size_t room)

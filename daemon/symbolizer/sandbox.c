@@ -1,7 +1,7 @@
 /*
  * Order matters: descriptors and directory first; capabilities and identity while setting them is
  * still allowed; then what a change of identity would reset (dumpable, the parent's death signal);
- * the system call filter last, since it forbids all of the above.
+ * then the system call filter, which forbids all of the above.
  *
  * The filter answers EPERM instead of killing: libdw tries to open files that a binary names (.dwo,
  * supplements), and goes on without them.

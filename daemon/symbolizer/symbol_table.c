@@ -8,7 +8,6 @@
  * to any that says it covers the address.
  */
 #include "symbolizer/symbol_table.h"
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/alloc.h"

@@ -80,6 +80,19 @@ START_TEST(more_than_one_descriptor_is_refused_and_none_is_left_open)
 }
 END_TEST
 
+START_TEST(a_descriptor_that_is_not_wanted_is_refused_and_not_opened)
+{
+	char bytes[16];
+	int next = dup(0);
+	close(next);
+	ck_assert_int_eq(packet_send(ends[0], "x", 1, ends[0], 0), 0);
+	ck_assert_int_eq(packet_receive(ends[1], bytes, sizeof(bytes), NULL, 0), -EMSGSIZE);
+	ck_assert_int_eq(dup(0), next);
+	ck_assert_int_eq(packet_send(ends[0], "y", 1, -1, 0), 0);
+	ck_assert_int_eq(packet_receive(ends[1], bytes, sizeof(bytes), NULL, 0), 1);
+}
+END_TEST
+
 START_TEST(the_end_is_told_without_a_signal)
 {
 	char bytes[16];
@@ -120,6 +133,7 @@ static Suite *suite(void)
 	tcase_add_test(t, without_a_descriptor_there_is_none);
 	tcase_add_test(t, a_packet_that_is_too_large_is_refused_and_gone);
 	tcase_add_test(t, more_than_one_descriptor_is_refused_and_none_is_left_open);
+	tcase_add_test(t, a_descriptor_that_is_not_wanted_is_refused_and_not_opened);
 	tcase_add_test(t, the_end_is_told_without_a_signal);
 	tcase_add_test(t, what_a_peer_sent_before_it_died_is_read_although_it_left_packets_unread);
 	tcase_add_test(t, nothing_there_is_again);

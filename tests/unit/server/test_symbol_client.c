@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -553,6 +554,13 @@ static bool is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
+/* Another thread closes, so that no file system makes this one wait. */
+static void await_closed(int fd)
+{
+	while (is_open(fd))
+		sched_yield();
+}
+
 START_TEST(descriptors_are_taken_over_and_given_back_when_idle)
 {
 	const struct symbol_client_options options = {.idle_ms = 100};
@@ -563,7 +571,8 @@ START_TEST(descriptors_are_taken_over_and_given_back_when_idle)
 	int second = fcntl(first, F_DUPFD_CLOEXEC, 0), third = fcntl(first, F_DUPFD_CLOEXEC, 0);
 	uint32_t file = symbol_client_file(client, &identity, first);
 	ck_assert_uint_eq(symbol_client_file(client, &identity, second), file);
-	ck_assert(is_open(first) && !is_open(second));
+	await_closed(second);
+	ck_assert(is_open(first));
 	ck_assert_uint_eq(symbol_client_find(client, &identity), file);
 	resolve_one(file, 1);
 	while (is_open(first))
