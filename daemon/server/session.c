@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -39,6 +40,7 @@ struct session {
 	struct process_handle process;
 	struct process_info info;
 	struct process_image image;
+	bool replaced; /* the process runs another program by now */
 	struct segment_info segment_info;
 	struct segment_map *segment; /* owns; NULL once ended */
 	int lock_fd;		     /* owns: says that no other daemon may drain; -1 once ended */
@@ -59,16 +61,28 @@ void session_claim_deinit(struct session_claim *claim)
 	claim->segment = segment_map_free(claim->segment);
 }
 
+/* An exec takes the segment's mapping away, and leaves it to no other program. */
+static bool maps_the_segment(const struct session *session, const char *text)
+{
+	char mark[64];
+	const struct segment_info *info = &session->segment_info;
+	snprintf(mark, sizeof mark, " %02x:%02x %llu ", major(info->device), minor(info->device),
+		(unsigned long long)info->inode);
+	return strstr(text, mark) != NULL;
+}
+
 static bool read_kernel_maps(struct session *session, uint32_t epoch)
 {
 	struct buffer text = BUFFER_INIT;
 	char *room = (char *)buffer_reserve(&text, MAPS_MAX);
 	ssize_t size = process_handle_read(&session->process, "maps", room, MAPS_MAX);
 	/* Empty: a zombie, which has no mappings any more; what it had is still of use. */
-	if (size > 0)
+	session->replaced |= size > 0 && !maps_the_segment(session, room);
+	bool ours = size > 0 && !session->replaced;
+	if (ours)
 		module_map_update(session->modules, room, (size_t)size, MODULE_MAP_KERNEL, epoch);
 	buffer_deinit(&text);
-	return size > 0;
+	return ours;
 }
 
 static bool refresh(uint32_t epoch, void *data)
@@ -101,6 +115,15 @@ static void read_maps(struct session *session)
 	buffer_deinit(&text);
 	read_kernel_maps(session, 0);
 	session->refresh_pause_ns = REFRESH_MIN_NS;
+}
+
+/* The process runs another program by now: nothing that can be read of it is about ours. */
+static void forget_process(struct session *session, const struct session_claim *claim)
+{
+	process_handle_close(&session->process);
+	process_info_deinit(&session->info);
+	session->info = (struct process_info){.uid = claim->uid, .single_uid = true};
+	session->image = (struct process_image){.start_ticks = session->image.start_ticks};
 }
 
 /* A process that was gone too soon: the first file that it had mapped is its program. */
@@ -166,6 +189,9 @@ static int identify(struct session *session, const struct session_claim *claim)
 	int r = process_info_read(&claim->process, &session->info);
 	if (r < 0)
 		return claim->attach == SESSION_PULL ? r : 0;
+	/* Since it connected, it has taken on another user's rights. */
+	if (claim->attach == SESSION_HANDSHAKE && claim->uid != session->info.uid)
+		session->info.single_uid = false;
 	process_image_read(&claim->process, &session->image);
 	pid_t inner = session->info.inner_pid;
 	if (inner != 0 && (uint32_t)inner != session->segment_info.pid_hint)
@@ -223,6 +249,8 @@ int session_new(
 	session->segment = TAKE(claim->segment);
 	session->process = claim->process;
 	read_maps(session);
+	if (session->replaced)
+		forget_process(session, claim);
 	guess_names(session);
 	describe(session, claim);
 	segment_map_counters(session->segment, &session->last_counters);

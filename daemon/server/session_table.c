@@ -3,8 +3,9 @@
  * is gone or was replaced by exec; one last round is under way), exited (model only). Entries are
  * few thousands at most, so a lookup is a walk.
  *
- * Exited entries give way by age; past their number, the oldest of the user who has most of them,
- * so that one user's short-lived processes do not push out another's post-mortem.
+ * Exited entries give way by age; past their number, the empty ones first, then the oldest of the
+ * user who has most of them, so that a script's short-lived helpers, or another user's processes,
+ * do not push out a post-mortem that somebody wants.
  */
 #include "config.h"
 #include "server/session_table.h"
@@ -132,23 +133,37 @@ static uint32_t count_exited(const struct session_table *table, uid_t uid, bool 
 	return count;
 }
 
-/* The oldest exited session of the user who has most of them. */
+/* Nothing to look at: a program that never allocated enough, such as most helpers of a shell
+ * script. */
+static bool is_empty(const struct entry *entry)
+{
+	struct session_numbers numbers;
+	session_numbers(entry->session, &numbers);
+	return numbers.feed.births == 0;
+}
+
+/* Empty sessions first; then those of the user who has most of them; among equals the oldest. */
+static bool gives_way_before(const struct entry *a, const struct entry *b)
+{
+	bool a_empty = is_empty(a), b_empty = is_empty(b);
+	if (a_empty != b_empty)
+		return a_empty;
+	if (uid_of(a) != uid_of(b)) {
+		uint32_t a_count = count_exited(a->table, uid_of(a), false);
+		uint32_t b_count = count_exited(b->table, uid_of(b), false);
+		if (a_count != b_count)
+			return a_count > b_count;
+	}
+	return session_facts(a->session)->ended_ns < session_facts(b->session)->ended_ns;
+}
+
 static struct entry *pick_victim(struct session_table *table)
 {
 	struct entry *victim = NULL;
-	uint32_t most = 0;
-	for (struct entry *entry = table->entries; entry != NULL; entry = entry->next) {
-		if (entry->phase != PHASE_EXITED)
-			continue;
-		bool same = victim != NULL && uid_of(victim) == uid_of(entry);
-		uint32_t count = same ? most : count_exited(table, uid_of(entry), false);
-		bool older = same && session_facts(entry->session)->ended_ns <
-					     session_facts(victim->session)->ended_ns;
-		if (victim == NULL || count > most || older) {
+	for (struct entry *entry = table->entries; entry != NULL; entry = entry->next)
+		if (entry->phase == PHASE_EXITED &&
+			(victim == NULL || gives_way_before(entry, victim)))
 			victim = entry;
-			most = count;
-		}
-	}
 	return victim;
 }
 

@@ -36,6 +36,7 @@ tests_fuzz_fuzz_elf_LDADD = libfuzzmain.la libspsymbolizer.la libspbase.la
 unit_tests += tests/fuzz/fuzz_symbol_reply
 tests_fuzz_fuzz_symbol_reply_CPPFLAGS = $(fuzz_cppflags) $(proto_cppflags) $(UV_CFLAGS)
 tests_fuzz_fuzz_symbol_reply_LDADD = libfuzzmain.la libspserver.la libspbase.la
+
 unit_tests += tests/fuzz/fuzz_api_request
 tests_fuzz_fuzz_api_request_CPPFLAGS = $(fuzz_cppflags) $(proto_cppflags)
 tests_fuzz_fuzz_api_request_LDADD = libfuzzmain.la libspserver.la libspbase.la libspproto.la

@@ -239,6 +239,22 @@ START_TEST(an_exec_without_the_agent_ends_the_session)
 }
 END_TEST
 
+START_TEST(an_exec_before_the_look_is_not_taken_for_the_new_program)
+{
+	/* The daemon stands still while the worker hands over and becomes another program. */
+	fixture_worker_tell(&worker, "births 1 40 600000");
+	kill(spprofd.pid, SIGSTOP);
+	fixture_worker_handshake(&worker, &spprofd);
+	fixture_worker_tell(&worker, "exec-other");
+	kill(spprofd.pid, SIGCONT);
+	fixture_await_state(&spprofd, worker.pid, EXITED);
+	assert_live(worker.pid, 40);
+	Spprof__V1__Response *list = fixture_list(&spprofd, true);
+	ck_assert_str_eq(fixture_process(list, worker.pid)->comm, "fake_worker");
+	fixture_free(list);
+}
+END_TEST
+
 START_TEST(a_fork_is_told_apart_from_its_parent)
 {
 	fixture_worker_tell(&worker, "births 1 40 600000");
@@ -363,6 +379,7 @@ static Suite *suite(void)
 	tcase_add_test(t, sixty_short_lives_are_all_kept);
 	tcase_add_test(t, an_exec_with_the_agent_supersedes);
 	tcase_add_test(t, an_exec_without_the_agent_ends_the_session);
+	tcase_add_test(t, an_exec_before_the_look_is_not_taken_for_the_new_program);
 	tcase_add_test(t, a_fork_is_told_apart_from_its_parent);
 	tcase_add_test(t, a_worker_that_closed_its_descriptors_stays_attached);
 	tcase_add_test(t, a_restart_finds_the_workers_again);
