@@ -12,7 +12,7 @@ libspclient_la_SOURCES = \
 # Everything of spprofctl but main(), so that tests link it.
 noinst_LTLIBRARIES += libspctl.la
 libspctl_la_CPPFLAGS = $(clients_cppflags) $(SMARTCOLS_CFLAGS) \
-	-DPKGLIBDIR='"$(pkglibdir)"' -DDAEMON_DIR='"$(sbindir)"'
+	-DPKGLIBDIR='"$(pkglibdir)"' -DDAEMON_DIR='"$(bindir)"'
 libspctl_la_LIBADD = libspclient.la $(SMARTCOLS_LIBS) -lm
 libspctl_la_SOURCES = \
 	clients/ctl/child.c clients/ctl/child.h \
