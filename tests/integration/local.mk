@@ -7,6 +7,8 @@ preload_tests = \
 	tests/integration/test_syscalls.sh \
 	tests/integration/test_python_end_to_end.py \
 	tests/integration/test_bad_input.py \
+	tests/integration/test_quickstart.sh \
+	tests/integration/test_run.py \
 	tests/integration/redis_truth.py
 
 # Too long for `make check`: .ci/run makes some runs of each, `make check-long` many.
