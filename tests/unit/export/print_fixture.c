@@ -35,7 +35,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	int status = export_snapshot(snapshot, format, &options, &out);
-	if (status == 0)
+	if (status == 0 && out.size > 0)
 		fwrite(out.data, 1, out.size, stdout);
 	snapshot_free(snapshot);
 	buffer_deinit(&out);
