@@ -31,7 +31,8 @@ static const struct symbol_helper_handlers handlers;
 void symbol_dialogue_init(struct symbol_dialogue *dialogue)
 {
 	dialogue->stalls_at_ms = UINT64_MAX;
-	LIST_INIT(&dialogue->searches);
+	debug_search_init(&dialogue->searches, dialogue->loop, dialogue->debug_root,
+		symbol_replies_found, dialogue);
 }
 
 void symbol_dialogue_deinit(struct symbol_dialogue *dialogue)
@@ -174,6 +175,7 @@ static void start(struct symbol_dialogue *dialogue)
 
 void symbol_dialogue_check(struct symbol_dialogue *dialogue)
 {
+	debug_search_expire(&dialogue->searches);
 	if (dialogue->helper && now_ms(dialogue) >= dialogue->stalls_at_ms)
 		lose_helper(dialogue, "stopped answering");
 }
@@ -181,15 +183,18 @@ void symbol_dialogue_check(struct symbol_dialogue *dialogue)
 void symbol_dialogue_rest(struct symbol_dialogue *dialogue)
 {
 	if (dialogue->in_flight_count == 0 && TAILQ_EMPTY(&dialogue->files->by_turn) &&
-		LIST_EMPTY(&dialogue->searches))
+		dialogue->searches.running_count == 0)
 		forget_helper(dialogue);
 }
 
 uint64_t symbol_dialogue_next_ms(const struct symbol_dialogue *dialogue)
 {
+	uint64_t next = UINT64_MAX, search = debug_search_next_ms(&dialogue->searches);
 	if (dialogue->helper)
-		return dialogue->stalls_at_ms;
-	return TAILQ_EMPTY(&dialogue->files->by_turn) ? UINT64_MAX : dialogue->starts_at_ms;
+		next = dialogue->stalls_at_ms;
+	else if (!TAILQ_EMPTY(&dialogue->files->by_turn))
+		next = dialogue->starts_at_ms;
+	return search < next ? search : next;
 }
 
 static void await(struct symbol_dialogue *dialogue, struct symbol_files_entry *file)
@@ -262,6 +267,15 @@ static void send_next(struct symbol_dialogue *dialogue, struct symbol_files_entr
 	drop_queue(dialogue, file);
 }
 
+/* A file that is opened may have to be searched for. All behind it in the turn are to be opened
+ * too. */
+static bool may_be_sent(
+	const struct symbol_dialogue *dialogue, const struct symbol_files_entry *file)
+{
+	return file->stage != SYMBOL_FILES_CLOSED ||
+	       dialogue->searches.running_count < DEBUG_SEARCH_RUNNING;
+}
+
 void symbol_dialogue_run(struct symbol_dialogue *dialogue)
 {
 	struct symbol_files_entry *file;
@@ -270,7 +284,7 @@ void symbol_dialogue_run(struct symbol_dialogue *dialogue)
 	if (!dialogue->helper && now_ms(dialogue) >= dialogue->starts_at_ms)
 		start(dialogue);
 	while (dialogue->ready && dialogue->in_flight_count < SYMBOL_DIALOGUE_WINDOW &&
-		(file = TAILQ_FIRST(&dialogue->files->by_turn))) {
+		(file = TAILQ_FIRST(&dialogue->files->by_turn)) && may_be_sent(dialogue, file)) {
 		symbol_files_leave_turn(dialogue->files, file);
 		if (has_something_to_send(file))
 			send_next(dialogue, file);

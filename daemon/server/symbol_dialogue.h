@@ -30,7 +30,7 @@ struct symbol_dialogue {
 	uint64_t stalls_at_ms; /* UINT64_MAX: nothing is awaited */
 	uint64_t starts_at_ms; /* not before */
 	unsigned failures;     /* ends of the helper since its last answer */
-	struct debug_search_list searches;
+	struct debug_searches searches;
 	struct symbol_client_stats stats;
 };
 

@@ -13,7 +13,7 @@
 
 #define MAX_STALE 16
 
-static void on_search_done(void *data, uint32_t key, int fd)
+void symbol_replies_found(void *data, uint32_t key, int fd)
 {
 	struct symbol_dialogue *dialogue = data;
 	struct symbol_files_entry *file = symbol_files_get(dialogue->files, key);
@@ -52,7 +52,6 @@ static bool search(struct symbol_dialogue *dialogue, struct symbol_files_entry *
 {
 	char text[1024];
 	struct debug_search_request request = {
-		.root = dialogue->debug_root,
 		.name = text,
 		.supplement = supplement,
 		.binary_fd = file->fd,
@@ -61,8 +60,9 @@ static bool search(struct symbol_dialogue *dialogue, struct symbol_files_entry *
 	if (!copy_id(&request.id, id) || !copy_name(text, sizeof(text), name))
 		return false;
 	file->found_supplement = supplement;
-	symbol_dialogue_set_stage(dialogue, file, SYMBOL_FILES_SEARCHING);
-	debug_search_start(&dialogue->searches, dialogue->loop, &request, on_search_done, dialogue);
+	file->stage = SYMBOL_FILES_SEARCHING;
+	if (!debug_search_start(&dialogue->searches, &request))
+		symbol_dialogue_set_stage(dialogue, file, SYMBOL_FILES_OPEN);
 	return true;
 }
 

@@ -49,6 +49,10 @@ unit_tests += tests/unit/server/test_debug_file
 tests_unit_server_test_debug_file_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_debug_file_LDADD = $(server_test_ldadd)
 
+unit_tests += tests/unit/server/test_debug_search
+tests_unit_server_test_debug_search_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_debug_search_LDADD = $(server_test_ldadd)
+
 unit_tests += tests/unit/server/test_symbol_helper
 tests_unit_server_test_symbol_helper_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_symbol_helper_LDADD = $(server_test_ldadd)
