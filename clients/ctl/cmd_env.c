@@ -54,7 +54,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	int count;
 	char **arguments = cli_arguments(&cli, &count);
 	if (count > 0)
-		return cli_usage_error(&cmd_env, "'%s' is too much", arguments[0]);
+		return cli_usage_error(&cmd_env, "'%s' is one argument too many", arguments[0]);
 	return print_environment(ctl, rate);
 }
 

@@ -13,8 +13,6 @@
 #include "ctl/message.h"
 #include "ctl/table.h"
 
-#define SILENCE_MS 30000
-
 static const struct cli_option options[] = {
 	{'a', "all", NULL, "list processes that have exited, too"},
 	{'j', "json", NULL, "print JSON instead of a table"},
@@ -69,8 +67,7 @@ static int add_row(struct table *table, const Spprof__V1__Process *process)
 	return table_add(table, cells);
 }
 
-/* Collects the answer, which may come in pieces, so that nothing is printed of one that breaks off.
- */
+/* Collects all pieces of the answer, so that nothing is printed of one that breaks off. */
 struct listing {
 	struct table *table; /* owns; NULL: JSON */
 	struct json json;    /* into json_text */
@@ -159,7 +156,8 @@ static int list_processes(const struct ctl *ctl, bool include_exited, bool as_js
 	struct listing listing;
 	int result = listing_init(&listing, as_json);
 	if (result == 0)
-		result = api_client_call(link.client, &request, SILENCE_MS, listing_take, &listing);
+		result = api_client_call(
+			link.client, &request, LINK_SILENCE_MS, listing_take, &listing);
 	code = link_report(&link, result, "the list");
 	listing_finish(&listing, code == CTL_OK);
 	link_close(&link);
@@ -180,7 +178,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	int count;
 	char **arguments = cli_arguments(&cli, &count);
 	if (count > 0)
-		return cli_usage_error(&cmd_list, "'%s' is too much", arguments[0]);
+		return cli_usage_error(&cmd_list, "'%s' is one argument too many", arguments[0]);
 	return list_processes(ctl, include_exited, as_json);
 }
 

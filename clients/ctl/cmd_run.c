@@ -90,8 +90,7 @@ static void say_what_to_do(const struct run *run)
 		invocation, (int)run->child.pid);
 }
 
-/* A text has room for one order of rows: what lives at the end comes first, then who allocated
- * most. */
+/* A text ranks by one sum: what is live at the end comes first, then who allocated most. */
 static int write_last_snapshot(struct run *run, struct link *link)
 {
 	const char *file = run->arguments->file;

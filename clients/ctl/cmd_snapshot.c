@@ -87,7 +87,7 @@ static int set_operands(struct arguments *arguments, char **operands, int count)
 		return cli_usage_error(
 			&cmd_snapshot, "which process? give its id (`spprofctl list` shows them)");
 	if (count > 1)
-		return cli_usage_error(&cmd_snapshot, "'%s' is too much", operands[1]);
+		return cli_usage_error(&cmd_snapshot, "'%s' is one argument too many", operands[1]);
 	if (cli_parse_number(operands[0], 1, INT32_MAX, &pid) < 0)
 		return cli_usage_error(&cmd_snapshot, "'%s' is not a process id", operands[0]);
 	arguments->request.pid = (int32_t)pid;

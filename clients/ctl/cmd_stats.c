@@ -11,8 +11,6 @@
 #include "ctl/message.h"
 #include "ctl/table.h"
 
-#define SILENCE_MS 30000
-
 static const struct cli_option options[] = {
 	{'j', "json", NULL, "print JSON instead of tables"},
 	{0},
@@ -156,7 +154,7 @@ static int show_stats(const struct ctl *ctl, int pid, bool as_json)
 	stats.pid = pid;
 	request.kind_case = SPPROF__V1__REQUEST__KIND_STATS;
 	request.stats = &stats;
-	int result = api_client_call(link.client, &request, SILENCE_MS, take_stats, &as_json);
+	int result = api_client_call(link.client, &request, LINK_SILENCE_MS, take_stats, &as_json);
 	_cleanup_free_ char *what = pid ? scope_printf("the statistics of process %d", pid)
 					: scope_strdup("the statistics");
 	code = link_report(&link, result, what);
@@ -178,7 +176,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	unsigned long pid = 0;
 	char **arguments = cli_arguments(&cli, &count);
 	if (count > 1)
-		return cli_usage_error(&cmd_stats, "'%s' is too much", arguments[1]);
+		return cli_usage_error(&cmd_stats, "'%s' is one argument too many", arguments[1]);
 	if (count == 1 && cli_parse_number(arguments[0], 1, INT32_MAX, &pid) < 0)
 		return cli_usage_error(&cmd_stats, "'%s' is not a process id", arguments[0]);
 	return show_stats(ctl, (int)pid, as_json);

@@ -16,7 +16,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	int count;
 	char **arguments = cli_arguments(&cli, &count);
 	if (count > 0)
-		return cli_usage_error(&cmd_version, "'%s' is too much", arguments[0]);
+		return cli_usage_error(&cmd_version, "'%s' is one argument too many", arguments[0]);
 
 	printf("spprofctl %s\n", PACKAGE_VERSION);
 	struct link link;

@@ -8,6 +8,9 @@
 #include "common/api_client.h"
 #include "ctl/ctl.h"
 
+/* More than a busy daemon needs for anything but a snapshot. */
+#define LINK_SILENCE_MS 30000
+
 struct link {
 	struct api_client *client; /* owns */
 	char *dir;		   /* owns; absolute */

@@ -1,7 +1,9 @@
 #include "config.h"
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/scope.h"
 #include "ctl/cli.h"
@@ -77,8 +79,20 @@ static int dispatch(struct ctl *ctl, int argc, char **argv)
 	return command->run(ctl, count, words);
 }
 
+/* A pipe or a file of ours must not become somebody's standard output. */
+static void fill_standard_descriptors(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	fill_standard_descriptors();
 	/* Only the width of characters: numbers stay as programs read them. */
 	setlocale(LC_CTYPE, "");
 	struct ctl ctl = {.program = argc > 0 && strchr(argv[0], '/') ? argv[0] : "spprofctl"};

@@ -70,6 +70,8 @@ void program_start(struct program *program, const char *const argv[])
 		dup2(program->err_fd, STDERR_FILENO);
 		if (program->uid && setuid(program->uid) < 0)
 			_exit(1);
+		if (program->closed)
+			close_range(STDIN_FILENO, STDERR_FILENO, 0);
 		execv(path, (char **)argv);
 		perror(path);
 		_exit(PROGRAM_NOT_STARTED);

@@ -323,6 +323,17 @@ static int answer_ping(int fd, const Spprof__V1__Request *request, void *data)
 	return fake_server_send_ping(fd);
 }
 
+START_TEST(closed_standard_descriptors_do_no_harm)
+{
+	static const char *const argv[] = {"spprofctl", "run", "--", "sh", "-c", "exit 7", NULL};
+	result.closed = true;
+	program_start(&result, argv);
+	program_wait(&result);
+	ck_assert_int_eq(result.exit_code, 7);
+	assert_nothing_is_left();
+}
+END_TEST
+
 START_TEST(a_daemon_that_answers_is_used)
 {
 	char expected[128];
@@ -365,6 +376,7 @@ static Suite *suite(void)
 	tcase_add_test(tcase, a_daemon_that_fails_to_start_is_exit_code_4_with_its_own_words);
 	tcase_add_test(tcase, a_signal_ends_the_wait_for_the_daemon);
 	tcase_add_test(tcase, a_place_that_cannot_take_the_file_is_known_before_the_program_starts);
+	tcase_add_test(tcase, closed_standard_descriptors_do_no_harm);
 	tcase_add_test(tcase, a_daemon_that_answers_is_used);
 	suite_add_tcase(suite, tcase);
 	return suite;
