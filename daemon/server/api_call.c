@@ -1,5 +1,6 @@
 #include "server/api_call.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,15 +10,17 @@
 
 struct api_call {
 	struct api_peer peer;
+	int fd;							/* borrows, until abandoned */
 	void (*deliver)(struct api_answer *answer, void *data); /* NULL: abandoned */
 	void *data;
 };
 
-struct api_call *api_call_new(const struct api_peer *peer,
+struct api_call *api_call_new(const struct api_peer *peer, int fd,
 	void (*deliver)(struct api_answer *answer, void *data), void *data)
 {
 	struct api_call *call = alloc_zeroed(1, sizeof *call);
 	call->peer = *peer;
+	call->fd = fd;
 	call->deliver = deliver;
 	call->data = data;
 	return call;
@@ -26,6 +29,14 @@ struct api_call *api_call_new(const struct api_peer *peer,
 void api_call_abandon(struct api_call *call)
 {
 	call->deliver = NULL;
+}
+
+bool api_call_wanted(const struct api_call *call)
+{
+	/* A client that has only closed its sending side waits for its answer: that is no hangup.
+	 */
+	struct pollfd connection = {.fd = call->fd};
+	return call->deliver != NULL && poll(&connection, 1, 0) == 0;
 }
 
 const struct api_peer *api_call_peer(const struct api_call *call)

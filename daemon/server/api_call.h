@@ -17,13 +17,16 @@ struct api_peer {
 };
 
 const struct api_peer *api_call_peer(const struct api_call *call);
+/* False: the client has gone, the answer would go nowhere. Costs a system call. */
+bool api_call_wanted(const struct api_call *call);
 /* Takes `answer` over and ends the call, which is invalid after. */
 void api_call_answer(struct api_call *call, struct api_answer *answer);
 /* The same with an Error. */
 void api_call_refuse(struct api_call *call, Spprof__V1__Error__Code code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* For the server. `deliver` takes the answer over, unless the call was abandoned. */
-struct api_call *api_call_new(const struct api_peer *peer,
+/* For the server. `deliver` takes the answer over, unless the call was abandoned; `fd`, borrowed
+ * until then, is the client's connection. */
+struct api_call *api_call_new(const struct api_peer *peer, int fd,
 	void (*deliver)(struct api_answer *answer, void *data), void *data);
 void api_call_abandon(struct api_call *call);

@@ -240,9 +240,16 @@ static void on_snapshot(int result, struct buffer *body, void *data)
 	answer_inquiry(inquiry, answer);
 }
 
+static bool is_wanted(void *data)
+{
+	const struct inquiry *inquiry = data;
+	return api_call_wanted(inquiry->call);
+}
+
 static void take_snapshot(struct inquiry *inquiry)
 {
 	inquiry->snapshot.session = inquiry->session;
+	inquiry->snapshot.wanted = is_wanted;
 	inquiry->snapshot.done = on_snapshot;
 	inquiry->snapshot.data = inquiry;
 	snapshot_builder_start(inquiry->handlers->parts.builder, &inquiry->snapshot);

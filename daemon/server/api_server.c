@@ -261,7 +261,9 @@ static void deliver(struct api_answer *answer, void *data)
 
 static void begin_call(struct connection *connection)
 {
-	struct api_call *call = api_call_new(&connection->peer, deliver, connection);
+	uv_os_fd_t fd = -1;
+	uv_fileno((uv_handle_t *)&connection->pipe, &fd);
+	struct api_call *call = api_call_new(&connection->peer, fd, deliver, connection);
 	connection->call = call;
 	connection->server->stats.requests++;
 	const struct api_server_options *options = &connection->server->options;

@@ -73,6 +73,8 @@ static void add_api(struct counter_list *list, const struct api_handlers_parts *
 	ADD("api_held_bytes", api.held_bytes, "answers that clients have not taken yet");
 	ADD("snapshots_built", builds.built, "snapshots made");
 	ADD("snapshots_failed", builds.failed, "snapshots that could not be made");
+	ADD("snapshots_unwanted", builds.unwanted,
+		"of these, given up because the client had gone");
 	ADD("snapshots_late", builds.timed_out, "snapshots answered before all names were known");
 	ADD("snapshots_under_way", builds.under_way, "being made now");
 	ADD("snapshots_waiting", builds.waiting, "waiting for their turn");

@@ -216,6 +216,13 @@ static void on_caught_up(void *data)
 
 static void begin(struct build *build)
 {
+	const struct snapshot_request *request = &build->request;
+	if (request->wanted != NULL && !request->wanted(request->data)) {
+		build->builder->stats.unwanted++;
+		build->result = -ECANCELED;
+		end_build(build);
+		return;
+	}
 	if (!session_table_catch_up(
 		    build->builder->table, build->request.session, on_caught_up, build))
 		collect(build);

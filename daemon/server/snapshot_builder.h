@@ -4,6 +4,7 @@
  * are under way at a time, the others wait in order. One thread (the loop's).
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 #include "export/export.h"
 
@@ -26,6 +27,8 @@ struct snapshot_request {
 	enum export_format format;
 	struct export_options options;
 	uint32_t timeout_ms; /* for names */
+	/* Asked when its turn has come: false: it ends with -ECANCELED. NULL: wanted. */
+	bool (*wanted)(void *data);
 	/* Called once, never from inside snapshot_builder_start: 0 and the bytes, to be taken, or
 	 * negative errno. Not called after snapshot_builder_free. */
 	void (*done)(int result, struct buffer *body, void *data);
@@ -36,6 +39,7 @@ void snapshot_builder_start(
 
 struct snapshot_builder_stats {
 	uint64_t built, failed;
+	uint64_t unwanted;  /* of those that failed: nobody waited any more */
 	uint64_t timed_out; /* answered before all names were there */
 	uint32_t under_way, waiting;
 };

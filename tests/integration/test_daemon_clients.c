@@ -195,6 +195,28 @@ START_TEST(clients_that_leave_before_the_answer_stop_nobody)
 }
 END_TEST
 
+/* Stopped meanwhile, so that all have gone before the first is looked at. */
+START_TEST(snapshots_are_not_made_for_clients_that_have_gone)
+{
+	kill(spprofd.pid, SIGSTOP);
+	for (int i = 0; i < 50; i++) {
+		int fd = fixture_connect(&spprofd, "api.sock", SOCK_STREAM);
+		send_snapshot(fd, worker.pid, JSON);
+		close(fd);
+	}
+	kill(spprofd.pid, SIGCONT);
+	double unwanted, built;
+	do {
+		Spprof__V1__Response *stats = fixture_stats(&spprofd, 0);
+		unwanted = fixture_counter(stats, "snapshots_unwanted");
+		built = fixture_counter(stats, "snapshots_built");
+		fixture_free(stats);
+	} while (unwanted + built < 50 && poll(NULL, 0, 5) == 0);
+	ck_assert_double_eq(unwanted, 50);
+	assert_serving();
+}
+END_TEST
+
 START_TEST(garbage_to_the_api_is_answered_by_an_error_and_the_end)
 {
 	struct random random = {.state = 42};
@@ -612,6 +634,7 @@ static Suite *suite(void)
 	tcase_add_test(t, too_many_connections_push_out_the_silent_ones);
 	tcase_add_test(t, a_client_that_never_reads_stops_nobody);
 	tcase_add_test(t, clients_that_leave_before_the_answer_stop_nobody);
+	tcase_add_test(t, snapshots_are_not_made_for_clients_that_have_gone);
 	tcase_add_test(t, garbage_to_the_api_is_answered_by_an_error_and_the_end);
 	tcase_add_test(t, garbage_in_a_frame_is_an_invalid_request_and_no_end);
 	tcase_add_test(t, garbage_to_the_agents_socket_attaches_nothing);
