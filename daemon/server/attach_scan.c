@@ -54,14 +54,19 @@ struct find {
 	struct find *next;
 };
 
+struct pids {
+	pid_t *items; /* owns */
+	uint32_t count, room;
+};
+
 struct work {
 	uv_work_t request;
 	struct attach_scan *scan;
 	pid_t pid; /* 0: all processes */
 	bool own_uid_only;
-	struct proc_walk_list before; /* owns: what was seen, and whom to look at again */
-	pid_t *again;		      /* owns */
-	uint32_t again_count;
+	struct proc_walk_list before; /* owns: what was seen */
+	struct pids again;	      /* to be looked at whatever was seen */
+	struct pids attached;	      /* not to be looked at: nothing new to find */
 
 	struct proc_walk_list seen; /* owns */
 	struct find *finds;	    /* owns */
@@ -138,12 +143,19 @@ static void look_at(struct work *work, pid_t pid)
 	work->finds = find;
 }
 
-static bool to_be_looked_at_again(const struct work *work, pid_t pid)
+static bool contains(const struct pids *pids, pid_t pid)
 {
-	for (uint32_t i = 0; i < work->again_count; i++)
-		if (work->again[i] == pid)
+	for (uint32_t i = 0; i < pids->count; i++)
+		if (pids->items[i] == pid)
 			return true;
 	return false;
+}
+
+static bool worth_a_look(const struct work *work, const struct proc_walk_seen *process)
+{
+	if (contains(&work->again, process->pid))
+		return true;
+	return process->looks < PROC_WALK_LOOKS && !contains(&work->attached, process->pid);
 }
 
 /* On a pool thread. */
@@ -158,7 +170,7 @@ static void run_work(uv_work_t *request)
 		return;
 	for (size_t i = 0; i < work->seen.count; i++) {
 		struct proc_walk_seen *process = &work->seen.items[i];
-		if (process->looks >= PROC_WALK_LOOKS && !to_be_looked_at_again(work, process->pid))
+		if (!worth_a_look(work, process))
 			continue;
 		process->looks++;
 		look_at(work, process->pid);
@@ -267,7 +279,8 @@ static void after_work(uv_work_t *request, int status)
 	if (work->done != NULL && scan->table != NULL)
 		work->done(result, work->data);
 	proc_walk_list_deinit(&work->before);
-	free(work->again);
+	free(work->again.items);
+	free(work->attached.items);
 	free(work);
 	release(scan);
 }
@@ -281,6 +294,21 @@ static void queue(struct attach_scan *scan, struct work *work)
 	uv_queue_work(scan->loop, &work->request, run_work, after_work);
 }
 
+static void append(struct pids *pids, pid_t pid)
+{
+	if (pids->count == pids->room) {
+		pids->room = pids->room > 0 ? pids->room * 2 : 64;
+		pids->items = alloc_resize(pids->items, pids->room, sizeof *pids->items);
+	}
+	pids->items[pids->count++] = pid;
+}
+
+static void append_attached(struct session *session, void *pids)
+{
+	if (session_facts(session)->state == SESSION_ATTACHED)
+		append(pids, session_facts(session)->pid);
+}
+
 static void scan_all(struct attach_scan *scan)
 {
 	if (scan->scanning)
@@ -288,9 +316,9 @@ static void scan_all(struct attach_scan *scan)
 	struct work *work = alloc_zeroed(1, sizeof *work);
 	work->before = scan->seen;
 	scan->seen = (struct proc_walk_list){0};
-	work->again = alloc_zeroed(scan->lost_count + 1, sizeof *work->again);
 	for (uint32_t i = 0; i < scan->lost_count; i++)
-		work->again[work->again_count++] = scan->lost[i].pid;
+		append(&work->again, scan->lost[i].pid);
+	session_table_each(scan->table, append_attached, &work->attached);
 	scan->scanning = true;
 	queue(scan, work);
 }
