@@ -1,9 +1,9 @@
 /*
  * Closes a descriptor that a stranger sent. close() asks the file's server to flush it, and waits:
- * a FUSE server of the stranger's own may never answer. Any thread.
+ * a FUSE server of the stranger's own may never answer. Any thread; keeps few threads of its own.
  */
 #pragma once
 
-/* Takes `fd` over. At the bound of closes that hang already the descriptor stays open, unused:
+/* Takes `fd` over. When too many wait behind closes that hang, the descriptor stays open, unused:
  * -EAGAIN. */
 int background_close(int fd);

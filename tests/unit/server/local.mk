@@ -6,6 +6,10 @@ unit_tests += tests/unit/server/test_api_framing
 tests_unit_server_test_api_framing_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_api_framing_LDADD = $(server_test_ldadd)
 
+unit_tests += tests/unit/server/test_background_close
+tests_unit_server_test_background_close_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_background_close_LDADD = $(server_test_ldadd)
+
 unit_tests += tests/unit/server/test_options
 tests_unit_server_test_options_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_options_LDADD = $(server_test_ldadd)

@@ -1,0 +1,85 @@
+/* Closing in the background: nothing is left open that could be closed. */
+#include "config.h"
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "server/background_close.h"
+#include "support/tap_main.h"
+
+#define BURST 500
+
+static void await_closed(const int *fds, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		while (fcntl(fds[i], F_GETFD) >= 0)
+			poll(NULL, 0, 1);
+}
+
+static void open_burst(int *fds)
+{
+	for (unsigned i = 0; i < BURST; i++) {
+		fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		ck_assert_int_ge(fds[i], 0);
+	}
+}
+
+START_TEST(a_burst_is_closed_as_a_whole)
+{
+	int fds[BURST];
+	open_burst(fds);
+	for (unsigned i = 0; i < BURST; i++)
+		ck_assert_int_eq(background_close(fds[i]), 0);
+	await_closed(fds, BURST);
+}
+END_TEST
+
+/* A TCP connection whose other end, *peer, takes nothing: its close takes a thousand seconds. */
+static int lingering_socket(int *peer)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+	socklen_t size = sizeof address;
+	struct linger linger = {.l_onoff = 1, .l_linger = 1000};
+	static const char bytes[65536];
+	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(listening, (struct sockaddr *)&address, size), 0);
+	ck_assert_int_eq(listen(listening, 1), 0);
+	ck_assert_int_eq(getsockname(listening, (struct sockaddr *)&address, &size), 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, size), 0);
+	*peer = accept(listening, NULL, NULL);
+	ck_assert_int_ge(*peer, 0);
+	while (send(fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+		;
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+	close(listening);
+	return fd;
+}
+
+START_TEST(files_that_hang_hold_up_no_others)
+{
+	int peers[8], fds[BURST];
+	for (unsigned i = 0; i < 8; i++)
+		ck_assert_int_eq(background_close(lingering_socket(&peers[i])), 0);
+	open_burst(fds);
+	for (unsigned i = 0; i < BURST; i++)
+		ck_assert_int_eq(background_close(fds[i]), 0);
+	await_closed(fds, BURST);
+	for (unsigned i = 0; i < 8; i++)
+		close(peers[i]);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("background_close");
+	TCase *t = tcase_create("background_close");
+	tcase_add_test(t, a_burst_is_closed_as_a_whole);
+	tcase_add_test(t, files_that_hang_hold_up_no_others);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+TAP_MAIN(suite)
