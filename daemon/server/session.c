@@ -71,16 +71,26 @@ static bool maps_the_segment(const struct session *session, const char *text)
 	return strstr(text, mark) != NULL;
 }
 
+/* Appends /proc/PID/maps; false if it is not there, or is another program's. */
+static bool read_kernel_text(struct session *session, struct buffer *text)
+{
+	char *room = (char *)buffer_reserve(text, MAPS_MAX);
+	ssize_t size = process_handle_read(&session->process, "maps", room, MAPS_MAX);
+	/* Empty: a zombie, which has no mappings any more; what it had is still of use. */
+	if (size <= 0)
+		return false;
+	session->replaced |= !maps_the_segment(session, room);
+	text->size += (size_t)size;
+	return !session->replaced;
+}
+
 static bool read_kernel_maps(struct session *session, uint32_t epoch)
 {
 	struct buffer text = BUFFER_INIT;
-	char *room = (char *)buffer_reserve(&text, MAPS_MAX);
-	ssize_t size = process_handle_read(&session->process, "maps", room, MAPS_MAX);
-	/* Empty: a zombie, which has no mappings any more; what it had is still of use. */
-	session->replaced |= size > 0 && !maps_the_segment(session, room);
-	bool ours = size > 0 && !session->replaced;
+	bool ours = read_kernel_text(session, &text);
 	if (ours)
-		module_map_update(session->modules, room, (size_t)size, MODULE_MAP_KERNEL, epoch);
+		module_map_update(session->modules, (const char *)text.data, text.size,
+			MODULE_MAP_KERNEL, epoch);
 	buffer_deinit(&text);
 	return ours;
 }
@@ -335,14 +345,21 @@ void session_compare(struct session *session)
 		compare(session, false);
 }
 
-bool session_replaced(const struct session *session)
+bool session_replaced(struct session *session)
 {
 	struct process_image now;
+	struct buffer text = BUFFER_INIT;
 	/* Nothing to compare with where the process was gone at once, nothing to read of a zombie.
 	 */
-	return session->image.start_ticks != 0 &&
-	       process_image_read(&session->process, &now) == 0 &&
-	       !process_image_same(&session->image, &now);
+	if (session->replaced || session->image.start_ticks == 0 ||
+		process_image_read(&session->process, &now) < 0 ||
+		process_image_same(&session->image, &now))
+		return session->replaced;
+	/* The image tells cheaply that something is different, the mapping tells what. */
+	read_kernel_text(session, &text);
+	buffer_deinit(&text);
+	session->image = now;
+	return session->replaced;
 }
 
 bool session_was(const struct session *session, const struct process_handle *process)

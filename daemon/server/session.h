@@ -83,7 +83,7 @@ int session_drain(struct session *session, bool all, uint64_t max_bytes, uint64_
 /* Compares the model with the agent's count; for a moment when a full round has found nothing. */
 void session_compare(struct session *session);
 /* True if the process runs another program than when it was attached. */
-bool session_replaced(const struct session *session);
+bool session_replaced(struct session *session);
 /* True if this is the process, whatever program it runs now, and not one that got its number later.
  */
 bool session_was(const struct session *session, const struct process_handle *process);

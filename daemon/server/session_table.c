@@ -229,13 +229,16 @@ static struct entry *find_attached(const struct session_table *table, pid_t pid)
 	return NULL;
 }
 
+/* Who reads this segment, or has read it for the same process: a scan and a handshake may find one
+ * and the same shortly before and after its end. */
 static struct entry *find_segment(
-	const struct session_table *table, const struct segment_info *segment)
+	const struct session_table *table, const struct segment_info *segment, pid_t pid)
 {
 	for (struct entry *entry = table->entries; entry != NULL; entry = entry->next) {
 		const struct segment_info *known = session_segment(entry->session);
-		if (entry->phase != PHASE_EXITED && known->device == segment->device &&
-			known->inode == segment->inode)
+		bool same = known->device == segment->device && known->inode == segment->inode;
+		if (same &&
+			(entry->phase != PHASE_EXITED || session_facts(entry->session)->pid == pid))
 			return entry;
 	}
 	return NULL;
@@ -264,7 +267,7 @@ static int refuse(struct session_table *table, struct session_claim *claim, int 
 int session_table_adopt(struct session_table *table, struct session_claim *claim)
 {
 	pid_t pid = claim->process.pid;
-	struct entry *holder = find_segment(table, segment_map_info(claim->segment));
+	struct entry *holder = find_segment(table, segment_map_info(claim->segment), pid);
 	if (holder != NULL) {
 		/* A pull finds what is attached again and again: nothing to report. */
 		session_claim_deinit(claim);

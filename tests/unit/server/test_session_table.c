@@ -205,6 +205,9 @@ START_TEST(the_end_of_a_process_ends_its_session)
 	ck_assert_uint_gt(session_facts(session)->ended_ns, 0);
 	bool done = false;
 	ck_assert(!session_table_catch_up(table, session, set_flag, &done));
+	/* The same segment, found again by whoever was late. */
+	ck_assert_int_eq(adopt_for(child, &segment), -EEXIST);
+	ck_assert_ptr_eq(session_table_find(table, child), session);
 	ck_assert_int_eq(waitpid(child, NULL, 0), child);
 }
 END_TEST
