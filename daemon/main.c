@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -238,9 +239,23 @@ static bool take_apart(struct daemon *daemon)
 	return clean;
 }
 
+/*
+ * Snapshots come and go by tens of MiB on four pool threads. Left to itself glibc keeps an arena
+ * for each and learns to serve large blocks from them: half a GiB after some thirty snapshots of a
+ * large worker. One arena, and large blocks always by mmap, give it back (the thresholds stop that
+ * learning).
+ */
+static void give_memory_back(void)
+{
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_THRESHOLD, 256 << 10);
+	mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
 int main(int argc, char **argv)
 {
 	struct daemon daemon = {0};
+	give_memory_back();
 	log_init("spprofd", LOG_LEVEL_WARNING);
 	int r = options_parse(&daemon.options, argc, argv);
 	if (r != 0) {
