@@ -123,7 +123,7 @@ static int prepare(struct daemon *daemon)
 	const struct options *options = &daemon->options;
 	if (options->ready_fd >= 0 && fcntl(options->ready_fd, F_SETFD, FD_CLOEXEC) < 0) {
 		log_error("--ready-fd: descriptor %d is not open", options->ready_fd);
-		return -errno;
+		return -EBADF;
 	}
 	int r = tie_to_parent(options);
 	if (r == 0)

@@ -18,9 +18,10 @@
 
 #define GRID_NS UINT64_C(15000000)
 #define PAUSE_BUSY_NS                                                                              \
-	UINT64_C(2000000)	   /* an eighth of the rings was filled within the last pause */
-#define PAUSE_MAX_NS (8 * GRID_NS) /* a burst at the agent's default ceiling fits into the rings   \
-				    */
+	UINT64_C(2000000) /* an eighth of the rings was filled within the last pause */
+#define PAUSE_MAX_NS                                                                               \
+	(8 * GRID_NS) /* a burst at the agent's default ceiling fits into the rings                \
+		       */
 #define SWEEP_NS    UINT64_C(1000000000)
 #define SLICE_BYTES (UINT64_C(512) << 10)
 #define TURN_BYTES  (UINT64_C(4) << 20)
@@ -217,16 +218,24 @@ static uint64_t run_task(struct drain_task *task, uint64_t now)
 static uint64_t run_due_tasks(struct drain_scheduler *scheduler, uint64_t now)
 {
 	uint64_t earliest = UINT64_MAX, bytes = 0;
-	struct drain_task *stop = scheduler->last, *task = stop;
-	do {
-		task = task->next;
-		if (!task->removed && task->due_ns <= now && bytes < TURN_BYTES)
-			bytes += run_task(task, now);
+	struct drain_task *stop = scheduler->last, *before = stop, *left_out = NULL;
+	for (bool end = false; !end; before = before->next) {
+		struct drain_task *task = before->next;
+		end = task == stop;
+		if (!task->removed && task->due_ns <= now) {
+			if (bytes < TURN_BYTES)
+				bytes += run_task(task, now);
+			else if (left_out == NULL)
+				left_out = before;
+		}
 		if (!task->removed && task->due_ns < earliest)
 			earliest = task->due_ns;
-	} while (task != stop);
+	}
+	/* The next turn begins with the first that this one had no room for. */
+	if (left_out != NULL)
+		scheduler->last = left_out;
 	scheduler->stats.bytes += bytes;
-	scheduler->stats.full_turns += bytes >= TURN_BYTES;
+	scheduler->stats.full_turns += left_out != NULL;
 	return earliest;
 }
 
@@ -240,8 +249,6 @@ static void run_turn(uv_timer_t *timer)
 	scheduler->stats.turns++;
 	uint64_t earliest = run_due_tasks(scheduler, uv_hrtime());
 	scheduler->in_turn = false;
-	/* The next turn begins with another task, so that a bound of bytes hits all alike. */
-	scheduler->last = scheduler->last->next;
 	unlink_removed(scheduler);
 	if (scheduler->last != NULL)
 		arm(scheduler, scheduler->wake ? 0 : earliest);

@@ -11,6 +11,7 @@
 struct module_files;
 struct module_info;
 struct symbol_client;
+struct symbol_file;
 struct uv_loop_s;
 
 int module_files_new(
@@ -18,12 +19,13 @@ int module_files_new(
 /* Work under way goes on and is thrown away; the loop must run until it is done. */
 struct module_files *module_files_free(struct module_files *files);
 
-/* Begins to open `count` files of the process behind `proc_fd` (-1: gone; duplicated here). The
- * infos are copied. `done` is called once with the keys (0: no file), unless cancelled; keys are
- * borrowed. Returns a handle > 0, or 0 if too many opens of that user hang already: nothing is
- * called then. */
+/* Opens `count` files of the process behind `proc_fd` (-1: gone; duplicated here), when its user's
+ * turn comes. The infos are copied. `done` is called once, never from inside, with the keys (0: no
+ * file) and the identities of those that have one, borrowed both; not called once cancelled.
+ * Returns a handle > 0. */
 uint64_t module_files_open(struct module_files *files, uid_t uid, int proc_fd,
 	const struct module_info *infos, uint32_t count,
-	void (*done)(const uint32_t *keys, void *data), void *data);
-/* What it still opens is registered, but `done` is not called. */
+	void (*done)(const uint32_t *keys, const struct symbol_file *identities, void *data),
+	void *data);
+/* What is being opened already is registered all the same, but `done` is not called. */
 void module_files_cancel(struct module_files *files, uint64_t handle);

@@ -27,6 +27,7 @@
 #include "server/process_image.h"
 #include "server/process_info.h"
 #include "server/session_quality.h"
+#include "server/symbol_client.h"
 #include "server/wall_clock.h"
 
 #define MAPS_MAX       (8u << 20)
@@ -46,7 +47,9 @@ struct session {
 	int lock_fd;		     /* owns: says that no other daemon may drain; -1 once ended */
 	struct ring_consumer *consumer; /* owns; NULL once ended */
 	struct module_map *modules;	/* owns */
-	struct sample_feed *feed;	/* owns */
+	struct symbol_file *files;	/* owns; by module */
+	uint32_t file_count;
+	struct sample_feed *feed; /* owns */
 	struct session_quality_state quality;
 	struct segment_counters last_counters;
 	struct ring_consumer_stats last_consumer;
@@ -230,6 +233,7 @@ static struct session *destroy(struct session *session)
 	module_map_free(session->modules);
 	ring_consumer_free(session->consumer);
 	process_info_deinit(&session->info);
+	free(session->files);
 	free(session);
 	return NULL;
 }
@@ -457,7 +461,19 @@ void session_numbers(const struct session *session, struct session_numbers *out)
 size_t session_bytes(const struct session *session)
 {
 	return sizeof *session + sample_feed_bytes(session->feed) +
-	       module_map_bytes(session->modules);
+	       module_map_bytes(session->modules) + session->file_count * sizeof *session->files;
+}
+
+struct symbol_file *session_file(struct session *session, uint32_t module)
+{
+	if (module >= session->file_count) {
+		uint32_t count = module_map_count(session->modules);
+		session->files = alloc_resize(session->files, count, sizeof *session->files);
+		memset(&session->files[session->file_count], 0,
+			(count - session->file_count) * sizeof *session->files);
+		session->file_count = count;
+	}
+	return &session->files[module];
 }
 
 const struct heap_model *session_heap(const struct session *session)

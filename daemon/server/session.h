@@ -19,6 +19,7 @@
 struct module_map;
 struct options_limits;
 struct session;
+struct symbol_file;
 
 enum session_attach {
 	SESSION_HANDSHAKE, /* the agent handed its segment over */
@@ -100,6 +101,10 @@ void session_quality(struct session *session, struct snapshot_quality *out);
 double session_interval_bytes(const struct session *session);
 void session_numbers(const struct session *session, struct session_numbers *out);
 size_t session_bytes(const struct session *session);
+
+/* Which file a module turned out to be when it was opened; all zero: not opened yet. Stays when the
+ * process has ended, so that names found before go on being found. Valid until the next call. */
+struct symbol_file *session_file(struct session *session, uint32_t module);
 
 const struct heap_model *session_heap(const struct session *session);
 const struct stack_table *session_stacks(const struct session *session);

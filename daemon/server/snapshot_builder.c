@@ -35,6 +35,8 @@ struct build {
 	uint64_t deadline_ms;	     /* on the loop's clock */
 	uint64_t opening, resolving; /* handles; 0: not in that step */
 	uv_work_t work;
+	uint32_t *unopened; /* owns: of the draft's modules, those without a file */
+	uint32_t unopened_count;
 	struct snapshot_draft *draft; /* owns, until finished */
 	struct snapshot *snapshot;    /* owns, after that */
 	struct buffer body;
@@ -79,6 +81,7 @@ static void on_build_closed(uv_handle_t *deadline)
 	snapshot_draft_free(build->draft);
 	snapshot_free(build->snapshot);
 	buffer_deinit(&build->body);
+	free(build->unopened);
 	free(build);
 }
 
@@ -147,22 +150,30 @@ static uint32_t time_left(const struct build *build)
 	return build->deadline_ms > now ? (uint32_t)(build->deadline_ms - now) : 0;
 }
 
-static void on_opened(const uint32_t *keys, void *data)
+static void resolve(struct build *build)
+{
+	size_t count;
+	_cleanup_free_ struct symbol_query *queries = snapshot_draft_queries(build->draft, &count);
+	if (count == 0)
+		finish(build);
+	else
+		build->resolving = symbol_client_resolve(build->builder->client, queries, count,
+			time_left(build) + LATE_MS, on_resolved, build);
+}
+
+static void on_opened(const uint32_t *keys, const struct symbol_file *identities, void *data)
 {
 	struct build *build = data;
 	uint32_t modules;
-	size_t queries;
-	build->opening = 0;
 	struct snapshot_draft_module *module = snapshot_draft_modules(build->draft, &modules);
-	for (uint32_t i = 0; i < modules; i++)
-		module[i].file = keys[i];
-	_cleanup_free_ struct symbol_query *query = snapshot_draft_queries(build->draft, &queries);
-	if (queries == 0) {
-		finish(build);
-		return;
+	build->opening = 0;
+	for (uint32_t i = 0; i < build->unopened_count; i++) {
+		struct snapshot_draft_module *opened = &module[build->unopened[i]];
+		opened->file = keys[i];
+		if (keys[i] != 0)
+			*session_file(build->request.session, opened->index) = identities[i];
 	}
-	build->resolving = symbol_client_resolve(build->builder->client, query, queries,
-		time_left(build) + LATE_MS, on_resolved, build);
+	resolve(build);
 }
 
 static void on_deadline(uv_timer_t *deadline)
@@ -176,16 +187,32 @@ static void on_deadline(uv_timer_t *deadline)
 	finish(build);
 }
 
+/* Modules that have been opened before need not be, as long as the client has them still. */
+static void find_opened(struct build *build)
+{
+	uint32_t count;
+	struct snapshot_draft_module *module = snapshot_draft_modules(build->draft, &count);
+	build->unopened = alloc_zeroed(count + 1, sizeof *build->unopened);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct symbol_file *known =
+			session_file(build->request.session, module[i].index);
+		if (known->inode != 0)
+			module[i].file = symbol_client_find(build->builder->client, known);
+		if (module[i].file == 0)
+			build->unopened[build->unopened_count++] = i;
+	}
+}
+
 static void open_files(struct build *build)
 {
 	uint32_t count;
 	const struct snapshot_draft_module *module = snapshot_draft_modules(build->draft, &count);
 	struct session *session = build->request.session;
-	struct module_info *infos = alloc_zeroed(count + 1, sizeof *infos);
-	for (uint32_t i = 0; i < count; i++)
-		infos[i] = module[i].info;
+	struct module_info *infos = alloc_zeroed(build->unopened_count + 1, sizeof *infos);
+	for (uint32_t i = 0; i < build->unopened_count; i++)
+		infos[i] = module[build->unopened[i]].info;
 	build->opening = module_files_open(build->builder->files, session_facts(session)->uid,
-		session_process(session)->proc_fd, infos, count, on_opened, build);
+		session_process(session)->proc_fd, infos, build->unopened_count, on_opened, build);
 	free(infos);
 }
 
@@ -198,11 +225,12 @@ static void collect(struct build *build)
 		end_build(build);
 		return;
 	}
-	open_files(build);
-	if (build->opening == 0)
-		finish(build);
+	uv_timer_start(&build->deadline, on_deadline, build->request.timeout_ms, 0);
+	find_opened(build);
+	if (build->unopened_count > 0)
+		open_files(build);
 	else
-		uv_timer_start(&build->deadline, on_deadline, build->request.timeout_ms, 0);
+		resolve(build);
 }
 
 static void on_caught_up(void *data)

@@ -61,6 +61,7 @@ static uint32_t use_module(
 	struct snapshot_draft_module *module = &draft->modules[draft->module_count];
 	module->info = *module_map_get(map, index);
 	module->info.path = intern(draft, module->info.path);
+	module->index = index;
 	module->file = 0;
 	return draft->module_numbers[index] = draft->module_count++;
 }

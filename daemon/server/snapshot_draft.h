@@ -15,6 +15,7 @@ struct snapshot_draft;
 
 struct snapshot_draft_module {
 	struct module_info info; /* path borrows from the snapshot's strings */
+	uint32_t index;		 /* in the session's module map */
 	uint32_t file;		 /* key at the symbol client; 0: none (yet) */
 };
 

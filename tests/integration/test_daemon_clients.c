@@ -141,6 +141,10 @@ START_TEST(a_hundred_clients_are_served_together)
 		ck_assert_ptr_nonnull(response);
 		ck_assert_msg(response->error == NULL, "%s",
 			response->error != NULL ? response->error->message : "");
+		/* With all names: nobody is served in a hurry. */
+		const ProtobufCBinaryData *data = &response->snapshot->data;
+		ck_assert_ptr_nonnull(memmem(
+			data->data, data->len, "fake_worker_middle", strlen("fake_worker_middle")));
 		fixture_free(response);
 		close(fds[i]);
 	}

@@ -86,3 +86,7 @@ tests_unit_server_test_session_table_LDADD = $(server_test_all_ldadd)
 unit_tests += tests/unit/server/test_snapshot_draft
 tests_unit_server_test_snapshot_draft_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_snapshot_draft_LDADD = $(server_test_all_ldadd)
+
+unit_tests += tests/unit/server/test_module_files
+tests_unit_server_test_module_files_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_module_files_LDADD = $(server_test_all_ldadd)
