@@ -28,9 +28,12 @@ static const char *user_name(uint32_t uid, char text[static QUANTITY_SIZE])
 	return text;
 }
 
+/* Of a process whose segment cannot be reached, neither the age nor the interval is known. */
 static const char *age_of(const Spprof__V1__Process *process, char text[static QUANTITY_SIZE])
 {
 	struct timespec now;
+	if (process->since_unix_ns == 0)
+		return "";
 	clock_gettime(CLOCK_REALTIME, &now);
 	uint64_t now_ns = (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 	return quantity_age(
@@ -57,7 +60,8 @@ static int add_row(struct table *table, const Spprof__V1__Process *process)
 		user_name(process->uid, uid),
 		describe_state(process->state),
 		age_of(process, age),
-		quantity_bytes(interval, process->interval_bytes),
+		process->interval_bytes > 0 ? quantity_bytes(interval, process->interval_bytes)
+					    : "",
 		bytes ? quantity_bytes(live, bytes->value) : "",
 		describe_range(range, bytes, quantity_bytes),
 		bytes ? quantity_count(samples, (double)bytes->samples) : "",

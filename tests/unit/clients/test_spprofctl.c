@@ -310,6 +310,16 @@ START_TEST(a_list_is_a_table_with_harmless_names)
 }
 END_TEST
 
+START_TEST(a_list_leaves_out_what_is_not_known)
+{
+	RUN("list");
+	ck_assert_int_eq(result.exit_code, CTL_OK);
+	/* A time of 0 is not an age of half a century, nor an interval of 0 a rate. */
+	ck_assert_ptr_null(strstr(result.out, "0d"));
+	ck_assert_ptr_null(strstr(result.out, " 0 B"));
+}
+END_TEST
+
 START_TEST(a_list_can_be_json)
 {
 	RUN("list", "--json", "--all");
@@ -499,6 +509,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(tcase, a_daemon_that_hangs_up_or_babbles_is_exit_code_1, PID_HANG_UP,
 		PID_NONSENSE + 1);
 	tcase_add_test(tcase, a_list_is_a_table_with_harmless_names);
+	tcase_add_test(tcase, a_list_leaves_out_what_is_not_known);
 	tcase_add_test(tcase, a_list_can_be_json);
 	tcase_add_test(tcase, stats_of_a_process_are_estimates_and_counters);
 	tcase_add_test(tcase, a_snapshot_asks_for_what_the_options_say);
