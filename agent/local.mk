@@ -25,10 +25,11 @@ libagent_la_SOURCES = \
 	agent/platform/linux/raw_syscall.h \
 	agent/platform/linux/next_allocator.h
 
+# Calls from hook to hook must be found in the program's search order, which clang has to be told.
 # The hooks know their caller's frame by their own frame pointer; exceptions of operator new pass through them.
 pkglib_LTLIBRARIES += libspprof-agent.la
 libspprof_agent_la_CPPFLAGS = $(libagent_la_CPPFLAGS)
-libspprof_agent_la_CFLAGS = $(agent_cflags) -fexceptions -fasynchronous-unwind-tables
+libspprof_agent_la_CFLAGS = $(agent_cflags) -fexceptions -fasynchronous-unwind-tables -fsemantic-interposition
 libspprof_agent_la_SOURCES = \
 	agent/lifecycle.c \
 	agent/tracker.c \

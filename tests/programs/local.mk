@@ -2,10 +2,10 @@
 
 check_PROGRAMS += tests/programs/alloc_family tests/programs/new_forms
 tests_programs_alloc_family_SOURCES = tests/programs/alloc_family.c
-tests_programs_alloc_family_CFLAGS = $(AM_CFLAGS) -fno-builtin -Wno-alloc-size-larger-than -pthread
+tests_programs_alloc_family_CFLAGS = $(AM_CFLAGS) -fno-builtin -Wno-unknown-warning-option -Wno-alloc-size-larger-than -pthread
 tests_programs_alloc_family_LDADD = -lm
 tests_programs_new_forms_SOURCES = tests/programs/new_forms.cpp
-tests_programs_new_forms_CXXFLAGS = -std=c++17 -Wall -Wextra $(SANITIZER_FLAGS) -pthread
+tests_programs_new_forms_CXXFLAGS = -std=c++17 -fsized-deallocation -Wall -Wextra $(SANITIZER_FLAGS) -pthread
 
 # The truth that estimates are compared with: a program that knows, and a preload that counts.
 check_PROGRAMS += tests/programs/ground_truth
