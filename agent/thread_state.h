@@ -1,5 +1,5 @@
 /*
- * What a thread remembers between its allocations: 48 bytes of initial-exec TLS, zero in a new
+ * What a thread remembers between its allocations: 56 bytes of initial-exec TLS, zero in a new
  * thread. Only the owning thread touches it; a signal handler on that thread may interrupt any
  * access, so nothing here is trusted for memory safety.
  */
@@ -16,9 +16,11 @@ struct thread_state {
 	uint8_t shift;	    /* T was base << shift when the sample point was drawn */
 	uint8_t refused;    /* reentry_guard: hooks turned away since it was entered */
 	uint16_t decisions; /* allocations that reached the countdown, modulo 2^16 */
+	uint32_t filter_positives; /* not yet added to the segment's counters */
+	uint32_t filter_false;
 };
 
-_Static_assert(sizeof(struct thread_state) == 48, "TLS is scarce: the agent may use 64 bytes");
+_Static_assert(sizeof(struct thread_state) == 56, "TLS is scarce: the agent may use 64 bytes");
 
 extern __thread struct thread_state thread_state __attribute__((tls_model("initial-exec")));
 

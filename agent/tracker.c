@@ -95,6 +95,16 @@ static void encode(struct wire_birth *birth, const struct heap_map_entry *entry,
 	birth->guessed = walk->guessed;
 }
 
+/* Counted per thread, for a program that frees one address over and over passes the filter each
+ * time, and threads must not meet on a counter then. */
+static void flush_filter_counts(struct thread_state *thread)
+{
+	segment_count(&lifecycle.segment, &counters()->filter_positives, thread->filter_positives);
+	segment_count(&lifecycle.segment, &counters()->filter_false, thread->filter_false);
+	thread->filter_positives = 0;
+	thread->filter_false = 0;
+}
+
 static void update_gauges(void)
 {
 	/* relaxed: statistics. */
@@ -152,6 +162,7 @@ void tracker_birth(
 		lose(WIRE_LOSS_NO_SCRATCH, sampler_weight(size, interval_bytes));
 		scratch_pool_reap(entry.birth_ns);
 	}
+	flush_filter_counts(thread);
 	sampler_brake(entry.birth_ns, heap_map_crowded(&lifecycle.map));
 	reentry_guard_leave(thread);
 }
@@ -169,15 +180,8 @@ static bool in_filter(uintptr_t address)
 {
 	if (!bloom_filter_contains(address))
 		return false;
-	if (!fork_word_is_child())
-		count(&counters()->filter_positives);
+	thread_state.filter_positives++;
 	return true;
-}
-
-static void count_false_positive(void)
-{
-	if (!fork_word_is_child())
-		count(&counters()->filter_false);
 }
 
 void tracker_death(void *address)
@@ -188,7 +192,7 @@ void tracker_death(void *address)
 	if (slot)
 		bury(slot);
 	else
-		count_false_positive();
+		thread_state.filter_false++;
 }
 
 struct heap_map_slot *tracker_suspend(void *address)
@@ -197,7 +201,7 @@ struct heap_map_slot *tracker_suspend(void *address)
 		return NULL;
 	struct heap_map_slot *slot = heap_map_suspend(&lifecycle.map, (uintptr_t)address);
 	if (!slot)
-		count_false_positive();
+		thread_state.filter_false++;
 	return slot;
 }
 

@@ -54,8 +54,7 @@ static void note_unconfirmed(const struct writer *w)
 	if (quality->exited)
 		buffer_puts(w->out, "; it stays so, the process is gone\n");
 	else
-		buffer_puts(
-			w->out, "; spprofd is asking the process, try again in a few seconds\n");
+		buffer_puts(w->out, "; it stays so until the program is started anew\n");
 }
 
 static void note_losses(const struct writer *w)

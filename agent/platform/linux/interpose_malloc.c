@@ -121,7 +121,7 @@ SLOW void *slow_realloc(void *address, size_t size)
 	size_t old_size;
 	void *block;
 
-	bool sampled = decide(size, &interval_bytes);
+	bool sampled = !pass(size) && decide(size, &interval_bytes);
 	if (unlikely(next_allocator_is_bootstrap(address, &old_size))) {
 		block = leave_bootstrap(address, old_size, size);
 	} else {
