@@ -49,8 +49,8 @@ static bool lease_ring(struct segment *segment, uint32_t bytes, uint64_t now_ns,
 	return false;
 }
 
-void announce_birth(
-	struct segment *segment, struct heap_map_slot *slot, const struct wire_birth *birth)
+void announce_birth(struct segment *segment, const struct heap_map *map, struct wire_slot *slot,
+	const struct wire_birth *birth)
 {
 	/* Room for the DEATH as well: what is announced in this lease can be taken back in it. */
 	uint32_t bytes = birth->record.size + (uint32_t)sizeof(struct wire_death);
@@ -61,20 +61,26 @@ void announce_birth(
 		    WIRE_LOSS_BIRTH_NO_RING, weight, &lease))
 		return;
 	ring_producer_write(segment, &lease, birth, birth->record.size);
-	if (heap_map_mark_announced(slot, birth->id))
+	switch (heap_map_mark_announced(map, slot, birth->id)) {
+	case HEAP_MAP_MARKED:
 		digest_add(segment, birth->id);
-	else
+		break;
+	case HEAP_MAP_GONE:
 		write_death(segment, &lease, birth->id, 0);
+		break;
+	case HEAP_MAP_KNOWN:
+		break;
+	}
 	ring_producer_release(segment, &lease);
 }
 
 void announce_death(
-	struct segment *segment, struct heap_map *map, struct heap_map_slot *slot, uint64_t now_ns)
+	struct segment *segment, struct heap_map *map, struct wire_slot *slot, uint64_t now_ns)
 {
 	struct ring_lease lease;
 	bool announced;
 
-	uint64_t id = heap_map_retire(slot, &announced);
+	uint64_t id = heap_map_retire(map, slot, &announced);
 	/* relaxed: the slot is ours. */
 	uint64_t size = atomic_load_explicit(&slot->size_bytes, memory_order_relaxed);
 	uint64_t interval = atomic_load_explicit(&slot->interval_bytes, memory_order_relaxed);

@@ -19,10 +19,10 @@ struct wire_birth;
 
 /* `slot` is FINAL and described by `birth`. No room: it stays unannounced and the loss is counted.
  */
-void announce_birth(
-	struct segment *segment, struct heap_map_slot *slot, const struct wire_birth *birth);
+void announce_birth(struct segment *segment, const struct heap_map *map, struct wire_slot *slot,
+	const struct wire_birth *birth);
 
 /* `slot` is BUSY and ours (heap_map_take). Writes its DEATH if it was announced, and buries it.
  * now_ns 0: the moment is unknown. */
 void announce_death(
-	struct segment *segment, struct heap_map *map, struct heap_map_slot *slot, uint64_t now_ns);
+	struct segment *segment, struct heap_map *map, struct wire_slot *slot, uint64_t now_ns);

@@ -7,28 +7,28 @@
 #include "fence.h"
 #include <errno.h>
 
-enum tag { TAG_EMPTY = 0, TAG_TOMB = 1, TAG_BUSY = 2, TAG_FINAL = 3, TAG_LIMBO = 4, TAG_MASK = 7 };
-
 #define KEY_EMPTY UINT64_C(0)
-#define KEY_TOMB  ((uint64_t)TAG_TOMB)
+#define KEY_TOMB  ((uint64_t)WIRE_SLOT_TOMB)
 
-static uint64_t key_of(uintptr_t address, enum tag tag)
+static uint64_t key_of(uintptr_t address, enum wire_slot_tag tag)
 {
 	return (uint64_t)address << 3 | tag;
 }
 
 static uint64_t busy_key(const struct heap_map *map)
 {
-	return (uint64_t)map->generation << 3 | TAG_BUSY;
+	return (uint64_t)heap_map_generation(map) << 3 | WIRE_SLOT_BUSY;
 }
 
 int heap_map_init(struct heap_map *map, void *memory, size_t size)
 {
-	struct heap_map_slot *slots = memory;
+	struct wire_slot *slots = memory;
 	size_t left = size / sizeof *slots;
 
-	*map = (struct heap_map){.generation = 1};
-	for (uint32_t bits = HEAP_MAP_LEVEL0_BITS; map->level_count < HEAP_MAP_MAX_LEVELS; bits++) {
+	*map = (struct heap_map){0};
+	/* relaxed: nobody else knows the map yet. */
+	atomic_store_explicit(&map->generation, 1, memory_order_relaxed);
+	for (uint32_t bits = WIRE_MAP_LEVEL0_BITS; map->level_count < WIRE_MAP_MAX_LEVELS; bits++) {
 		size_t count = (size_t)1 << bits;
 
 		if (left < count)
@@ -43,7 +43,7 @@ int heap_map_init(struct heap_map *map, void *memory, size_t size)
 	return map->level_count > 0 ? 0 : -ENOMEM;
 }
 
-static struct heap_map_slot *window(const struct heap_map_level *level, uintptr_t address)
+static struct wire_slot *window(const struct heap_map_level *level, uintptr_t address)
 {
 	/* Another multiplier than the filter's: what collides there must not collide here. */
 	uint64_t hash = (uint64_t)address * UINT64_C(0xd6e8feb86659fd93);
@@ -53,7 +53,7 @@ static struct heap_map_slot *window(const struct heap_map_level *level, uintptr_
 }
 
 /* EMPTY or TOMB → BUSY. */
-static bool claim_free(struct heap_map *map, struct heap_map_slot *slot)
+static bool claim_free(struct heap_map *map, struct wire_slot *slot)
 {
 	/* relaxed: only a hint, the CAS decides. */
 	uint64_t key = atomic_load_explicit(&slot->key, memory_order_relaxed);
@@ -66,9 +66,9 @@ static bool claim_free(struct heap_map *map, struct heap_map_slot *slot)
 		&slot->key, &key, busy_key(map), memory_order_acquire, memory_order_relaxed);
 }
 
-static struct heap_map_slot *claim_in_level(struct heap_map *map, uint32_t index, uintptr_t address)
+static struct wire_slot *claim_in_level(struct heap_map *map, uint32_t index, uintptr_t address)
 {
-	struct heap_map_slot *slots = window(&map->level[index], address);
+	struct wire_slot *slots = window(&map->level[index], address);
 
 	for (unsigned i = 0; i < HEAP_MAP_WINDOW; i++) {
 		if (!claim_free(map, &slots[i]))
@@ -90,10 +90,10 @@ static void raise_levels(struct heap_map *map, uint32_t wanted)
 		;
 }
 
-static struct heap_map_slot *claim(struct heap_map *map, uintptr_t address)
+static struct wire_slot *claim(struct heap_map *map, uintptr_t address)
 {
 	for (uint32_t i = 0; i < map->level_count; i++) {
-		struct heap_map_slot *slot = claim_in_level(map, i, address);
+		struct wire_slot *slot = claim_in_level(map, i, address);
 
 		if (slot) {
 			raise_levels(map, i + 1);
@@ -103,23 +103,24 @@ static struct heap_map_slot *claim(struct heap_map *map, uintptr_t address)
 	return NULL;
 }
 
-static void fill(struct heap_map_slot *slot, const struct heap_map_entry *entry)
+static void fill(struct wire_slot *slot, const struct heap_map_entry *entry)
 {
 	uint64_t meta = (uint64_t)entry->stack_ref << 32 | entry->tid;
 
 	/* BUSY is seen before any new field, so that read_slot's second look tells. */
 	fence_release();
 	/* relaxed: published by the release of FINAL that follows. */
-	atomic_store_explicit(&slot->id_mark, entry->id << 1, memory_order_relaxed);
+	atomic_store_explicit(
+		&slot->id_mark, entry->id << WIRE_SLOT_MARK_BITS, memory_order_relaxed);
 	atomic_store_explicit(&slot->size_bytes, entry->size_bytes, memory_order_relaxed);
 	atomic_store_explicit(&slot->interval_bytes, entry->interval_bytes, memory_order_relaxed);
 	atomic_store_explicit(&slot->birth_ns, entry->birth_ns, memory_order_relaxed);
 	atomic_store_explicit(&slot->meta, meta, memory_order_relaxed);
 }
 
-struct heap_map_slot *heap_map_insert(struct heap_map *map, struct heap_map_entry *entry)
+struct wire_slot *heap_map_insert(struct heap_map *map, struct heap_map_entry *entry)
 {
-	struct heap_map_slot *slot = claim(map, entry->address);
+	struct wire_slot *slot = claim(map, entry->address);
 
 	if (!slot)
 		return NULL;
@@ -130,19 +131,20 @@ struct heap_map_slot *heap_map_insert(struct heap_map *map, struct heap_map_entr
 	fill(slot, entry);
 	/* [MAP-1] release: the fields are visible to whoever finds FINAL; pairs with acquire in
 	 * change_key. */
-	atomic_store_explicit(&slot->key, key_of(entry->address, TAG_FINAL), memory_order_release);
+	atomic_store_explicit(
+		&slot->key, key_of(entry->address, WIRE_SLOT_FINAL), memory_order_release);
 	return slot;
 }
 
 /* The one slot with key FINAL(address) → `to`. */
-static struct heap_map_slot *change_key(struct heap_map *map, uintptr_t address, uint64_t to)
+static struct wire_slot *change_key(struct heap_map *map, uintptr_t address, uint64_t to)
 {
-	uint64_t from = key_of(address, TAG_FINAL);
+	uint64_t from = key_of(address, WIRE_SLOT_FINAL);
 	/* relaxed: see the header's table. */
 	uint32_t levels = atomic_load_explicit(&map->levels, memory_order_relaxed);
 
 	for (uint32_t level = 0; level < levels; level++) {
-		struct heap_map_slot *slots = window(&map->level[level], address);
+		struct wire_slot *slots = window(&map->level[level], address);
 
 		for (unsigned i = 0; i < HEAP_MAP_WINDOW; i++) {
 			uint64_t key = from;
@@ -160,34 +162,34 @@ static struct heap_map_slot *change_key(struct heap_map *map, uintptr_t address,
 	return NULL;
 }
 
-struct heap_map_slot *heap_map_take(struct heap_map *map, uintptr_t address)
+struct wire_slot *heap_map_take(struct heap_map *map, uintptr_t address)
 {
 	return change_key(map, address, busy_key(map));
 }
 
-struct heap_map_slot *heap_map_suspend(struct heap_map *map, uintptr_t address)
+struct wire_slot *heap_map_suspend(struct heap_map *map, uintptr_t address)
 {
-	return change_key(map, address, key_of(address, TAG_LIMBO));
+	return change_key(map, address, key_of(address, WIRE_SLOT_LIMBO));
 }
 
-void heap_map_resume(struct heap_map *map, struct heap_map_slot *slot)
+void heap_map_resume(struct heap_map *map, struct wire_slot *slot)
 {
 	(void)map;
 	/* relaxed: in LIMBO the slot is ours alone. */
 	uint64_t key = atomic_load_explicit(&slot->key, memory_order_relaxed);
 
 	/* [MAP-1] release: as in heap_map_insert; pairs with acquire in change_key. */
-	atomic_store_explicit(
-		&slot->key, (key & ~(uint64_t)TAG_MASK) | TAG_FINAL, memory_order_release);
+	atomic_store_explicit(&slot->key, (key & ~(uint64_t)WIRE_SLOT_TAG_MASK) | WIRE_SLOT_FINAL,
+		memory_order_release);
 }
 
-void heap_map_take_suspended(struct heap_map *map, struct heap_map_slot *slot)
+void heap_map_take_suspended(struct heap_map *map, struct wire_slot *slot)
 {
 	/* relaxed: LIMBO is already ours alone; nobody else acts on either key. */
 	atomic_store_explicit(&slot->key, busy_key(map), memory_order_relaxed);
 }
 
-void heap_map_bury(struct heap_map *map, struct heap_map_slot *slot)
+void heap_map_bury(struct heap_map *map, struct wire_slot *slot)
 {
 	/* relaxed: a statistic. */
 	atomic_fetch_sub_explicit(&map->used_slots, 1, memory_order_relaxed);
@@ -196,32 +198,41 @@ void heap_map_bury(struct heap_map *map, struct heap_map_slot *slot)
 	atomic_store_explicit(&slot->key, KEY_TOMB, memory_order_release);
 }
 
-bool heap_map_mark_announced(struct heap_map_slot *slot, uint64_t id)
+enum heap_map_mark heap_map_mark_announced(
+	const struct heap_map *map, struct wire_slot *slot, uint64_t id)
 {
-	uint64_t unmarked = id << 1;
+	uint64_t known = id << WIRE_SLOT_MARK_BITS | heap_map_generation(map);
+	/* relaxed: a first guess for the CAS. */
+	uint64_t word = atomic_load_explicit(&slot->id_mark, memory_order_relaxed);
 
-	/* [ANN-1] release: the BIRTH's head comes before the mark, hence before a DEATH written
-	 * because of it; pairs with acquire in heap_map_retire. */
-	return atomic_compare_exchange_strong_explicit(
-		&slot->id_mark, &unmarked, id << 1 | 1, memory_order_release, memory_order_relaxed);
+	/* A mark of an older generation was made for a daemon that reads the parent's segment. Ends
+	 * after two turns: only another announcer, or retire, changes the word in between. */
+	while (word >> WIRE_SLOT_MARK_BITS == id && word != known)
+		/* [ANN-1] release: the BIRTH's head comes before the mark, hence before a DEATH
+		 * written because of it; pairs with acquire in heap_map_retire. */
+		if (atomic_compare_exchange_strong_explicit(&slot->id_mark, &word, known,
+			    memory_order_release, memory_order_relaxed))
+			return HEAP_MAP_MARKED;
+	return word == known ? HEAP_MAP_KNOWN : HEAP_MAP_GONE;
 }
 
-uint64_t heap_map_retire(struct heap_map_slot *slot, bool *announced)
+uint64_t heap_map_retire(const struct heap_map *map, struct wire_slot *slot, bool *announced)
 {
 	/* [ANN-1] acquire: pairs with release in heap_map_mark_announced. */
-	uint64_t id_mark = atomic_exchange_explicit(&slot->id_mark, 0, memory_order_acquire);
+	uint64_t word = atomic_exchange_explicit(&slot->id_mark, 0, memory_order_acquire);
 
-	*announced = id_mark & 1;
-	return id_mark >> 1;
+	*announced = (word & WIRE_SLOT_MARK_MASK) == heap_map_generation(map);
+	return word >> WIRE_SLOT_MARK_BITS;
 }
 
-bool heap_map_holds(const struct heap_map_slot *slot, uintptr_t address, uint64_t id)
+bool heap_map_holds(const struct wire_slot *slot, uintptr_t address, uint64_t id)
 {
 	/* relaxed: for readers who come after an acquire fence. A slot that was reused for the same
 	 * address has another id. */
 	return atomic_load_explicit(&slot->key, memory_order_relaxed) ==
-		       key_of(address, TAG_FINAL) &&
-	       atomic_load_explicit(&slot->id_mark, memory_order_relaxed) >> 1 == id;
+		       key_of(address, WIRE_SLOT_FINAL) &&
+	       atomic_load_explicit(&slot->id_mark, memory_order_relaxed) >> WIRE_SLOT_MARK_BITS ==
+		       id;
 }
 
 bool heap_map_crowded(const struct heap_map *map)
@@ -231,19 +242,20 @@ bool heap_map_crowded(const struct heap_map *map)
 	       map->capacity / 4 * 3;
 }
 
-static bool read_slot(const struct heap_map_slot *slot, struct heap_map_entry *out)
+static bool read_slot(const struct wire_slot *slot, struct heap_map_entry *out)
 {
 	/* The id first: read after the key, it could be the next tenant's at the same address, and
 	 * the second look would find nothing wrong with the last one's fields (tests/model).
 	 * relaxed: the fence keeps it before the key. */
-	uint64_t id = atomic_load_explicit(&slot->id_mark, memory_order_relaxed) >> 1;
+	uint64_t id =
+		atomic_load_explicit(&slot->id_mark, memory_order_relaxed) >> WIRE_SLOT_MARK_BITS;
 
 	fence_acquire();
 	/* [MAP-1] acquire: the fields as published with this key; pairs with release in
 	 * heap_map_insert. */
 	uint64_t key = atomic_load_explicit(&slot->key, memory_order_acquire);
 
-	if (id == 0 || (key & TAG_MASK) != TAG_FINAL)
+	if (id == 0 || (key & WIRE_SLOT_TAG_MASK) != WIRE_SLOT_FINAL)
 		return false;
 	/* relaxed: the second look at the key and the id below tells whether they belong together.
 	 */

@@ -57,7 +57,7 @@ bool tracker_decide(size_t size, uint64_t *interval_bytes)
 
 static void remove_stale(uintptr_t address)
 {
-	struct heap_map_slot *slot;
+	struct wire_slot *slot;
 
 	/* Freed behind our back (__libc_free, sdallocx): the program cannot own the address twice.
 	 */
@@ -67,7 +67,7 @@ static void remove_stale(uintptr_t address)
 	}
 }
 
-static struct heap_map_slot *insert(struct heap_map_entry *entry)
+static struct wire_slot *insert(struct heap_map_entry *entry)
 {
 	if (bloom_filter_contains(entry->address))
 		remove_stale(entry->address);
@@ -112,7 +112,7 @@ static void update_gauges(void)
 		&counters()->interval_bytes, sampler_interval(), memory_order_relaxed);
 	atomic_store_explicit(&counters()->map_slots, lifecycle.map.capacity, memory_order_relaxed);
 	atomic_store_explicit(
-		&counters()->filter_bits_set, bloom_filter_bits_set(), memory_order_relaxed);
+		&counters()->filter_cells_used, bloom_filter_bits_set(), memory_order_relaxed);
 	atomic_store_explicit(&counters()->rule_misses, walk_misses(), memory_order_relaxed);
 	atomic_store_explicit(&counters()->map_collisions,
 		atomic_load_explicit(&lifecycle.map.collisions, memory_order_relaxed),
@@ -126,13 +126,13 @@ static void capture(
 
 	birth->module_epoch = walk_epoch();
 	walk_stack(caller, birth->frames, WIRE_MAX_FRAMES, &walk);
-	struct heap_map_slot *slot = insert(entry);
+	struct wire_slot *slot = insert(entry);
 	if (!slot) {
 		lose(WIRE_LOSS_MAP_FULL, sampler_weight(entry->size_bytes, entry->interval_bytes));
 		return;
 	}
 	encode(birth, entry, &walk);
-	announce_birth(&lifecycle.segment, slot, birth);
+	announce_birth(&lifecycle.segment, &lifecycle.map, slot, birth);
 	count(&counters()->samples);
 	update_gauges();
 }
@@ -168,7 +168,7 @@ void tracker_birth(
 }
 
 /* A forked child's entries die silently: their ids are its parent's. */
-static void bury(struct heap_map_slot *slot)
+static void bury(struct wire_slot *slot)
 {
 	if (fork_word_is_child())
 		heap_map_bury(&lifecycle.map, slot);
@@ -188,29 +188,29 @@ void tracker_death(void *address)
 {
 	if (!in_filter((uintptr_t)address))
 		return;
-	struct heap_map_slot *slot = heap_map_take(&lifecycle.map, (uintptr_t)address);
+	struct wire_slot *slot = heap_map_take(&lifecycle.map, (uintptr_t)address);
 	if (slot)
 		bury(slot);
 	else
 		thread_state.filter_false++;
 }
 
-struct heap_map_slot *tracker_suspend(void *address)
+struct wire_slot *tracker_suspend(void *address)
 {
 	if (!in_filter((uintptr_t)address))
 		return NULL;
-	struct heap_map_slot *slot = heap_map_suspend(&lifecycle.map, (uintptr_t)address);
+	struct wire_slot *slot = heap_map_suspend(&lifecycle.map, (uintptr_t)address);
 	if (!slot)
 		thread_state.filter_false++;
 	return slot;
 }
 
-void tracker_resume(struct heap_map_slot *slot)
+void tracker_resume(struct wire_slot *slot)
 {
 	heap_map_resume(&lifecycle.map, slot);
 }
 
-void tracker_replaced(struct heap_map_slot *slot)
+void tracker_replaced(struct wire_slot *slot)
 {
 	heap_map_take_suspended(&lifecycle.map, slot);
 	bury(slot);

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include "unwind/walk.h"
 
-struct heap_map_slot;
+struct wire_slot;
 
 /* The return address, stack pointer and frame pointer of a hook's caller. The hook keeps a frame
  * pointer. */
@@ -31,7 +31,7 @@ void tracker_death(void *address);
 
 /* Around a realloc of a block that passed the filter's first bit: suspend, call, then exactly one
  * of the two. */
-struct heap_map_slot *tracker_suspend(void *address);
-void tracker_resume(struct heap_map_slot *slot); /* failed: nothing has changed */
+struct wire_slot *tracker_suspend(void *address);
+void tracker_resume(struct wire_slot *slot); /* failed: nothing has changed */
 void tracker_replaced(
-	struct heap_map_slot *slot); /* succeeded: the old block is gone, in place or not */
+	struct wire_slot *slot); /* succeeded: the old block is gone, in place or not */

@@ -293,7 +293,7 @@ void segment_map_counters(const struct segment_map *map, struct segment_counters
 		.services = read_word(&c->services),
 		.interval_bytes = read_word(&c->interval_bytes),
 		.map_slots = read_word(&c->map_slots),
-		.filter_bits_set = read_word(&c->filter_bits_set),
+		.filter_cells_used = read_word(&c->filter_cells_used),
 		.live_count = read_word(&map->header->live_count),
 		.digest = read_word(&map->header->digest),
 	};

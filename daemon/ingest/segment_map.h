@@ -34,7 +34,7 @@ struct segment_info {
 struct segment_counters {
 	uint64_t samples, sampled_deaths, unannounced_dead, missed_frees, filter_positives,
 		filter_false;
-	uint64_t map_collisions, rule_misses, services, interval_bytes, map_slots, filter_bits_set;
+	uint64_t map_collisions, rule_misses, services, interval_bytes, map_slots, filter_cells_used;
 	uint64_t loss_count[WIRE_LOSS_KINDS], loss_bytes[WIRE_LOSS_KINDS];
 	uint64_t live_count, digest;
 };

@@ -31,7 +31,8 @@ static void add_agent(struct counter_list *list, const struct segment_counters *
 	ADD("agent_filter_positives", agent->filter_positives, "frees that passed the filter");
 	ADD("agent_filter_false_positives", agent->filter_false,
 		"of these, of blocks that were not sampled");
-	ADD("agent_filter_bits_set", agent->filter_bits_set, "bits set in the filter");
+	ADD("agent_filter_cells_used", agent->filter_cells_used,
+		"cells of the filter that are not zero");
 	ADD("agent_rule_misses", agent->rule_misses, "call sites whose unwind rule was looked up");
 	ADD("agent_services", agent->services, "slow entries that sampled nothing");
 }

@@ -59,7 +59,7 @@ static void give_birth(uintptr_t address, unsigned box)
 		.interval_bytes = 1,
 		.birth_ns = 1,
 		.tid = 1};
-	struct heap_map_slot *slot = heap_map_insert(&map, &entry);
+	struct wire_slot *slot = heap_map_insert(&map, &entry);
 
 	if (!slot)
 		return;
@@ -74,7 +74,7 @@ static void give_birth(uintptr_t address, unsigned box)
 	/* In a program nobody could free it yet; here somebody may, which is what the re-read is
 	 * for. */
 	uintptr_t other = atomic_exchange(&mailbox[box], address);
-	announce_birth(&segment, slot, &record.birth);
+	announce_birth(&segment, &map, slot, &record.birth);
 	if (other)
 		announce_death(&segment, &map, heap_map_take(&map, other), 2);
 }
@@ -223,7 +223,7 @@ static void run_threads(void)
 int main(void)
 {
 	const char *scale = getenv("SPPROF_STRESS");
-	size_t size = 3 * (sizeof(struct heap_map_slot) << HEAP_MAP_LEVEL0_BITS);
+	size_t size = 3 * (sizeof(struct wire_slot) << WIRE_MAP_LEVEL0_BITS);
 	struct comparison comparison = {0};
 	uint64_t live = 0;
 	int failures = 0;

@@ -116,7 +116,7 @@ static bool replaced(const void *block, size_t size)
 SLOW void *slow_realloc(void *address, size_t size)
 {
 	struct walk_regs caller = TRACKER_CALLER();
-	struct heap_map_slot *slot = NULL;
+	struct wire_slot *slot = NULL;
 	uint64_t interval_bytes;
 	size_t old_size;
 	void *block;

@@ -13,6 +13,11 @@ enum wire_record_type {
 	WIRE_BIRTH = 1, /* struct wire_birth: a sampled allocation */
 	WIRE_LIVE = 2,  /* struct wire_birth: told again in answer to resync `epoch` */
 	WIRE_DEATH = 3, /* struct wire_death */
+	WIRE_END = 4,   /* struct wire_end: all of the map has been told for an epoch */
+};
+
+enum wire_record_flags {
+	WIRE_STACK_NOT_KEPT = 1u << 0, /* LIVE: the agent had no room to keep this sample's stack; no frames follow */
 };
 
 struct wire_record {
@@ -52,8 +57,18 @@ struct wire_death {
 	uint64_t id;
 	uint64_t time_ns; /* CLOCK_MONOTONIC; 0: inferred, the moment is unknown */
 	uint32_t tid;     /* the freeing thread */
-	uint32_t reserved;
+	uint32_t epoch;   /* not 0: takes back the LIVE of this resync, whose block had died before */
 };
+
+/* Written once per epoch by whoever looked at the last slot. `lives` LIVE records were or are being written, in
+ * any ring, before or after this. */
+struct wire_end {
+	struct wire_record record;
+	uint32_t epoch;
+	uint32_t lives;
+};
+
+_Static_assert(sizeof(struct wire_end) == 16, "end");
 
 #define WIRE_RECORD_MAX (sizeof(struct wire_birth) + WIRE_MAX_FRAMES * sizeof(uint64_t))
 

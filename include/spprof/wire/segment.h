@@ -23,7 +23,11 @@
  *   geometry, identity agent, before the descriptor leaves it  daemon, once into locals   none needed
  *   counters           agent, any thread   daemon             relaxed: each is a statistic of its own
  *   live_count, digest agent, any thread   daemon             relaxed: compared only when rings are empty
+ *   map_levels         agent, before a slot above is used     daemon   relaxed: a level seen late is seen next time
  *   dirty              both                both               [DIRTY-1]
+ *   control.resync     daemon, at the end of a round          agent    [SYNC-1] release/acquire: what the daemon
+ *                      had drained by then was announced before the agent's walk begins
+ *   control.flags, interval_bytes     daemon    agent         relaxed: each stands for itself
  */
 #pragma once
 #include <stdint.h>
@@ -34,7 +38,7 @@
 
 #define WIRE_MAGIC         UINT64_C(0x314745534650505a) /* first bytes of every segment */
 #define WIRE_MAJOR         1u
-#define WIRE_MINOR         0u
+#define WIRE_MINOR         1u
 #define WIRE_MEMFD_NAME    "spprof-segment" /* /proc/PID/fd/N reads "/memfd:spprof-segment (deleted)" */
 #define WIRE_MAX_RINGS     32u
 #define WIRE_MIN_RING_SIZE (16u << 10)
@@ -65,10 +69,36 @@ struct wire_counters {
 	_Atomic uint64_t services;          /* slow entries that sampled nothing */
 	_Atomic uint64_t interval_bytes;    /* gauge: T now in force */
 	_Atomic uint64_t map_slots;         /* gauge: slots of the heap map, all levels */
-	_Atomic uint64_t filter_bits_set;   /* gauge */
+	_Atomic uint64_t filter_cells_used; /* gauge: cells of the filter's first level that are not zero */
 	_Atomic uint64_t loss_count[WIRE_LOSS_KINDS + 2];
 	_Atomic uint64_t loss_bytes[WIRE_LOSS_KINDS + 2]; /* estimated bytes: sum of s/p */
+	/* minor 1 */
+	_Atomic uint64_t filter_saturated; /* cells that were full once and stay set for good */
+	_Atomic uint64_t stacks;           /* gauge: distinct stacks kept for live samples */
+	_Atomic uint64_t stack_blocks;     /* gauge: blocks that these take */
+	_Atomic uint64_t stacks_not_kept;  /* samples whose stack found no room in the store */
+	_Atomic uint64_t resync_slices;    /* turns of telling the map again */
+	_Atomic uint64_t resync_slots;     /* slots looked at in these, at most WIRE_SLICE_SLOTS each */
+	_Atomic uint64_t resync_lives;     /* LIVE records written in these */
+	_Atomic uint64_t resync_refused;   /* turns that ended for want of room in the rings */
+	_Atomic uint64_t crossings_missed; /* thresholds crossed while sampling was stopped */
 };
+
+/* What the daemon asks for. Zero: nothing. The agent believes none of it blindly: an epoch is only
+ * compared, an interval is clamped. */
+struct wire_control {
+	_Atomic uint32_t resync; /* epoch for which the map is to be told again, 1 … WIRE_EPOCH_MAX; 0: none */
+	_Atomic uint32_t flags;  /* enum wire_control_flags */
+	_Atomic uint64_t interval_bytes; /* T wanted; 0: as the worker was started */
+	uint8_t reserved[48];
+};
+
+enum wire_control_flags {
+	WIRE_CONTROL_STOP = 1u << 0, /* no new samples; frees are tracked on */
+};
+
+#define WIRE_EPOCH_MAX   ((1u << 20) - 1) /* after it comes 1 */
+#define WIRE_SLICE_SLOTS 64u              /* of the map, told again in one turn at most */
 
 struct wire_header {
 	/* geometry and identity; immutable once the descriptor has left the agent */
@@ -84,9 +114,16 @@ struct wire_header {
 	uint64_t interval_bytes; /* T asked for at load */
 	uint64_t map_address; /* of the heap map in the worker; 0: not published */
 	uint32_t flags;       /* enum wire_flags */
-	uint32_t filter_bits; /* size of the bloom filter */
+	uint32_t filter_cells; /* of the filter's first level */
 	char agent_version[32]; /* NUL-terminated */
-	uint8_t reserved0[160];
+	/* minor 1: where the map and the stacks lie in the worker's memory (map.h) */
+	uint64_t stacks_address;
+	uint64_t blocks_address;
+	uint32_t stack_count;    /* struct wire_stack at stacks_address */
+	uint32_t block_count;    /* struct wire_stack_block at blocks_address */
+	uint32_t map_max_levels; /* that memory was reserved for */
+	uint32_t generation;     /* the mark of entries announced through this segment; rises with each fork */
+	uint8_t reserved0[128];
 
 	_Alignas(256) struct wire_counters counters;
 	uint8_t reserved1[512 - sizeof(struct wire_counters)];
@@ -94,15 +131,15 @@ struct wire_header {
 	/* The live set, so that the daemon can measure that its copy equals the map. */
 	_Alignas(64) _Atomic uint64_t live_count; /* announced live entries */
 	_Atomic uint64_t digest;                  /* sum over them of wire_digest(id), modulo 2^64 */
-	uint8_t reserved2[112];
+	_Atomic uint32_t map_levels;              /* in use; only rises */
+	uint8_t reserved2[108];
 
 	/* Bit r: ring r has got records since the daemon last took this word. */
 	_Alignas(128) _Atomic uint64_t dirty;
 	uint8_t reserved3[120];
 
-	/* Written by the daemon. All zero in version 1.0. */
-	_Alignas(1024) uint8_t control[1024];
-	uint8_t reserved4[2048];
+	_Alignas(1024) struct wire_control control;
+	uint8_t reserved4[2048 + 1024 - sizeof(struct wire_control)];
 };
 
 enum wire_flags {
@@ -114,6 +151,7 @@ _Static_assert(offsetof(struct wire_header, counters) == 256, "counters begin at
 _Static_assert(offsetof(struct wire_header, live_count) == 768, "digest has its own lines");
 _Static_assert(offsetof(struct wire_header, dirty) == 896, "the dirty word has its own line");
 _Static_assert(offsetof(struct wire_header, control) == 1024, "control block begins at 1024");
+_Static_assert(sizeof(struct wire_control) == 64, "control words take one line");
 _Static_assert(sizeof(struct wire_header) == 4096, "the header is one page");
 
 #define WIRE_RINGS_OFFSET ((size_t)4096)

@@ -31,7 +31,7 @@ static uint64_t tail[RINGS];
 
 static void set_up(void)
 {
-	size_t size = sizeof(struct heap_map_slot) << HEAP_MAP_LEVEL0_BITS;
+	size_t size = sizeof(struct wire_slot) << WIRE_MAP_LEVEL0_BITS;
 
 	ck_assert_int_eq(fork_word_make(), 0);
 	segment_init_private(&segment);
@@ -73,7 +73,7 @@ static void consume(unsigned ring)
 	atomic_store(&segment.rings[ring].tail, tail[ring]);
 }
 
-static struct heap_map_slot *born(uintptr_t address, unsigned frames, uint64_t *id)
+static struct wire_slot *born(uintptr_t address, unsigned frames, uint64_t *id)
 {
 	static union {
 		struct wire_birth birth;
@@ -84,7 +84,7 @@ static struct heap_map_slot *born(uintptr_t address, unsigned frames, uint64_t *
 		.interval_bytes = 1024,
 		.birth_ns = 5,
 		.tid = 1};
-	struct heap_map_slot *slot = heap_map_insert(&map, &entry);
+	struct wire_slot *slot = heap_map_insert(&map, &entry);
 
 	record.birth = (struct wire_birth){
 		.record = {sizeof record.birth + 8 * frames, WIRE_BIRTH, 0},
@@ -98,7 +98,7 @@ static struct heap_map_slot *born(uintptr_t address, unsigned frames, uint64_t *
 	};
 	for (unsigned i = 0; i < frames; i++)
 		record.birth.frames[i] = 0x1000 + i;
-	announce_birth(&segment, slot, &record.birth);
+	announce_birth(&segment, &map, slot, &record.birth);
 	if (id)
 		*id = entry.id;
 	return slot;
@@ -106,7 +106,7 @@ static struct heap_map_slot *born(uintptr_t address, unsigned frames, uint64_t *
 
 static void dies(uintptr_t address)
 {
-	struct heap_map_slot *slot = heap_map_take(&map, address);
+	struct wire_slot *slot = heap_map_take(&map, address);
 
 	ck_assert_ptr_nonnull(slot);
 	announce_death(&segment, &map, slot, 6);
@@ -144,7 +144,7 @@ START_TEST(a_birth_is_told_with_its_frames_and_marks_the_slot)
 		uint8_t bytes[WIRE_RECORD_MAX];
 	} got;
 	uint64_t id;
-	struct heap_map_slot *slot = born(0x4000, 40, &id);
+	struct wire_slot *slot = born(0x4000, 40, &id);
 
 	ck_assert_uint_eq(next_record(0, &got), WIRE_BIRTH);
 	ck_assert_uint_eq(got.birth.id, id);
@@ -152,7 +152,8 @@ START_TEST(a_birth_is_told_with_its_frames_and_marks_the_slot)
 	ck_assert_uint_eq(got.birth.frame_count, 40);
 	ck_assert_uint_eq(got.birth.frames[39], 0x1000 + 39);
 	ck_assert_uint_eq(next_record(0, &got), 0);
-	ck_assert_uint_eq(atomic_load(&slot->id_mark), id << 1 | 1);
+	ck_assert_uint_eq(
+		atomic_load(&slot->id_mark), id << WIRE_SLOT_MARK_BITS | heap_map_generation(&map));
 	ck_assert_uint_eq(atomic_load(&segment.header->dirty), 1);
 	ck_assert_uint_eq(atomic_load(&segment.header->live_count), 1);
 	ck_assert_uint_eq(atomic_load(&segment.header->digest), wire_digest(id));
@@ -185,7 +186,7 @@ START_TEST(a_block_retired_while_it_was_announced_is_told_dead_by_one_side)
 		.size_bytes = 1,
 		.interval_bytes = 1};
 	uint8_t got[WIRE_RECORD_MAX];
-	struct heap_map_slot *slot = heap_map_insert(&map, &entry);
+	struct wire_slot *slot = heap_map_insert(&map, &entry);
 
 	birth.id = entry.id;
 	dies(0x4000); /* before the announcement: nothing to take back */
@@ -193,7 +194,7 @@ START_TEST(a_block_retired_while_it_was_announced_is_told_dead_by_one_side)
 	ck_assert_ptr_eq(
 		born(0x4000, 0, NULL), slot); /* the slot has a new tenant of the same address */
 	ck_assert_uint_eq(next_record(0, got), WIRE_BIRTH);
-	announce_birth(&segment, slot, &birth); /* the delayed announcer */
+	announce_birth(&segment, &map, slot, &birth); /* the delayed announcer */
 	ck_assert_uint_eq(next_record(0, got), WIRE_BIRTH);
 	ck_assert_uint_eq(next_record(0, got), WIRE_DEATH);
 	ck_assert_uint_eq(((struct wire_death *)got)->id, entry.id);

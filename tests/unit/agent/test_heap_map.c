@@ -6,14 +6,14 @@
 #include "heap_map.h"
 #include "support/tap_main.h"
 
-#define LEVEL0 (1u << HEAP_MAP_LEVEL0_BITS)
+#define LEVEL0 (1u << WIRE_MAP_LEVEL0_BITS)
 
 static struct heap_map map;
 static void *memory;
 
 static void set_up(void)
 {
-	size_t size = (LEVEL0 + 2 * LEVEL0) * sizeof(struct heap_map_slot);
+	size_t size = (LEVEL0 + 2 * LEVEL0) * sizeof(struct wire_slot);
 
 	memory = calloc(1, size);
 	ck_assert_int_eq(heap_map_init(&map, memory, size), 0);
@@ -24,7 +24,7 @@ static void tear_down(void)
 	free(memory);
 }
 
-static struct heap_map_slot *insert(uintptr_t address, uint64_t *id)
+static struct wire_slot *insert(uintptr_t address, uint64_t *id)
 {
 	struct heap_map_entry entry = {
 		.address = address,
@@ -34,7 +34,7 @@ static struct heap_map_slot *insert(uintptr_t address, uint64_t *id)
 		.tid = 4194303,
 		.stack_ref = 5,
 	};
-	struct heap_map_slot *slot = heap_map_insert(&map, &entry);
+	struct wire_slot *slot = heap_map_insert(&map, &entry);
 
 	if (id)
 		*id = entry.id;
@@ -62,7 +62,7 @@ static int live_entries(void)
 START_TEST(an_inserted_block_is_found_once)
 {
 	uint64_t id;
-	struct heap_map_slot *slot = insert(0x7fff12345678, &id);
+	struct wire_slot *slot = insert(0x7fff12345678, &id);
 
 	ck_assert_ptr_nonnull(slot);
 	ck_assert(heap_map_holds(slot, 0x7fff12345678, id));
@@ -81,7 +81,7 @@ START_TEST(ids_are_never_reused)
 
 	for (int i = 0; i < 1000; i++) {
 		uint64_t id;
-		struct heap_map_slot *slot = insert(0x1000, &id);
+		struct wire_slot *slot = insert(0x1000, &id);
 
 		ck_assert_uint_gt(id, last);
 		last = id;
@@ -94,7 +94,7 @@ END_TEST
 START_TEST(a_slot_reused_for_the_same_address_does_not_hold_the_old_id)
 {
 	uint64_t first, second;
-	struct heap_map_slot *slot = insert(0x1000, &first);
+	struct wire_slot *slot = insert(0x1000, &first);
 
 	heap_map_bury(&map, heap_map_take(&map, 0x1000));
 	ck_assert_ptr_eq(insert(0x1000, &second), slot);
@@ -116,7 +116,7 @@ END_TEST
 START_TEST(a_suspended_block_is_invisible_and_comes_back)
 {
 	uint64_t id;
-	struct heap_map_slot *slot = insert(0x1000, &id);
+	struct wire_slot *slot = insert(0x1000, &id);
 
 	ck_assert_ptr_eq(heap_map_suspend(&map, 0x1000), slot);
 	ck_assert_ptr_null(heap_map_take(&map, 0x1000));
@@ -130,10 +130,10 @@ END_TEST
 START_TEST(an_address_given_away_during_realloc_does_not_lose_its_new_owner)
 {
 	uint64_t id;
-	struct heap_map_slot *old = insert(0x1000, NULL);
+	struct wire_slot *old = insert(0x1000, NULL);
 
 	heap_map_suspend(&map, 0x1000);
-	struct heap_map_slot *new = insert(0x1000, &id); /* another thread was given the address */
+	struct wire_slot *new = insert(0x1000, &id); /* another thread was given the address */
 	ck_assert_ptr_ne(old, new);
 	heap_map_take_suspended(&map, old);
 	heap_map_bury(&map, old);
@@ -152,7 +152,7 @@ START_TEST(full_windows_spill_into_the_next_level_and_nothing_is_lost)
 	ck_assert_uint_eq(atomic_load(&map.levels), 2);
 	ck_assert_uint_gt(atomic_load(&map.collisions), 0);
 	for (uintptr_t i = BLOCKS; i >= 1; i--) {
-		struct heap_map_slot *slot = heap_map_take(&map, i * 64);
+		struct wire_slot *slot = heap_map_take(&map, i * 64);
 
 		ck_assert_ptr_nonnull(slot);
 		heap_map_bury(&map, slot);
@@ -174,7 +174,7 @@ START_TEST(a_full_map_refuses_and_recovers)
 	ck_assert_uint_gt(i, 3 * LEVEL0 * 3 / 4);
 	ck_assert_ptr_null(heap_map_take(&map, refused));
 	for (uintptr_t k = 1; k < i; k++) {
-		struct heap_map_slot *slot = heap_map_take(&map, k * 64);
+		struct wire_slot *slot = heap_map_take(&map, k * 64);
 
 		if (slot)
 			heap_map_bury(&map, slot);

@@ -306,7 +306,7 @@ START_TEST(counters_are_copied)
 	ck_assert_uint_eq(counters.services, 9);
 	ck_assert_uint_eq(counters.interval_bytes, 10);
 	ck_assert_uint_eq(counters.map_slots, 11);
-	ck_assert_uint_eq(counters.filter_bits_set, 12);
+	ck_assert_uint_eq(counters.filter_cells_used, 12);
 	for (unsigned i = 0; i < WIRE_LOSS_KINDS; i++) {
 		ck_assert_uint_eq(counters.loss_count[i], 13 + i);
 		ck_assert_uint_eq(counters.loss_bytes[i], 13 + WIRE_LOSS_KINDS + 2 + i);
