@@ -1,43 +1,55 @@
 /*
  * Which freed addresses may have been sampled: answers almost every free without a look at the map.
- * Bits are only ever added here, so there is no false negative; a filter that has filled up sends
- * more frees to the map and is otherwise harmless. Any thread.
+ * A counting Bloom filter (Fan, Cao, Almeida, Broder 2000): a cell counts the live samples that map
+ * to it, so a sample that dies takes itself out again and the filter is as empty as the map is.
+ * Nothing is ever rebuilt, swapped or recycled under a reader, and an address in steady reuse costs
+ * no more after it was sampled once. There is no false negative: each count is one atomic word, is
+ * raised before malloc returns the block, and is lowered only by whoever took the block out of the
+ * map. A cell that is full stays set for good; a thread that dies half-way leaves counts too high,
+ * never too low.
  *
- *   field  writer                    reader            order
- *   words  whoever samples, before   every free        relaxed: whoever frees p got p from the
- * thread that malloc returns p                            added it, and that hand-over orders both
+ * The first cell, a byte, decides nearly every free. The others are nibbles of a table of their
+ * own, which keeps the first table sparse. Any thread.
+ *
+ *   field   writer                        reader        order
+ *   cells   whoever samples, before       every free    relaxed: whoever frees p got p from the
+ * thread malloc returns p; whoever                   that counted it, and that hand-over orders
+ * both took p out of the map
  */
 #pragma once
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BLOOM_FILTER_LOG2_BITS 20 /* 128 KiB: 50,000 live samples pass 0.1 % of other frees */
-#define BLOOM_FILTER_BITS      (UINT64_C(1) << BLOOM_FILTER_LOG2_BITS)
-#define BLOOM_FILTER_HASHES    4
+#define BLOOM_FILTER_FIRST_LOG2 18 /* 256 KiB: 50,000 live samples let 17 % of other frees pass */
+#define BLOOM_FILTER_FIRST_MAX	255
+#define BLOOM_FILTER_REST_LOG2	19 /* 256 KiB: of these, 3 % reach the map */
+#define BLOOM_FILTER_REST_MAX	15
+#define BLOOM_FILTER_REST	2 /* cells per address there */
 
-extern _Atomic uint64_t bloom_filter_words[BLOOM_FILTER_BITS / 64];
+extern _Atomic uint8_t bloom_filter_first_cells[1u << BLOOM_FILTER_FIRST_LOG2];
 
 /* Multiplicative (Fibonacci) hashing: the top bits depend on all bits of the address. */
-static inline uint64_t bloom_filter_hash(uintptr_t address)
+static inline uint32_t bloom_filter_first_index(uintptr_t address)
 {
-	return (uint64_t)address * UINT64_C(0x9e3779b97f4a7c15);
+	return (uint32_t)((uint64_t)address * UINT64_C(0x9e3779b97f4a7c15) >>
+			  (64 - BLOOM_FILTER_FIRST_LOG2));
 }
 
-static inline bool bloom_filter_bit(uint64_t index)
-{
-	/* relaxed: see the table above. */
-	uint64_t word = atomic_load_explicit(&bloom_filter_words[index / 64], memory_order_relaxed);
-
-	return word >> (index % 64) & 1;
-}
-
-/* The first bit decides almost always; on the hot path of every free. */
+/* On the hot path of every free. */
 static inline bool bloom_filter_first(uintptr_t address)
 {
-	return bloom_filter_bit(bloom_filter_hash(address) >> (64 - BLOOM_FILTER_LOG2_BITS));
+	/* relaxed: see the table above. */
+	return atomic_load_explicit(&bloom_filter_first_cells[bloom_filter_first_index(address)],
+		       memory_order_relaxed) != 0;
 }
 
 bool bloom_filter_contains(uintptr_t address);
+/* Before the block is in the map, hence before the program has it. */
 void bloom_filter_add(uintptr_t address);
-uint64_t bloom_filter_bits_set(void);
+/* By whoever took the block out of the map, once per bloom_filter_add. */
+void bloom_filter_remove(uintptr_t address);
+
+/* Cells of the first table that are not 0; cells of either that are full. */
+uint64_t bloom_filter_cells_used(void);
+uint64_t bloom_filter_saturated(void);

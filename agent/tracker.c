@@ -62,6 +62,7 @@ static void remove_stale(uintptr_t address)
 	/* Freed behind our back (__libc_free, sdallocx): the program cannot own the address twice.
 	 */
 	while ((slot = heap_map_take(&lifecycle.map, address))) {
+		bloom_filter_remove(address);
 		count(&counters()->missed_frees);
 		announce_death(&lifecycle.segment, &lifecycle.map, slot, 0);
 	}
@@ -73,7 +74,10 @@ static struct wire_slot *insert(struct heap_map_entry *entry)
 		remove_stale(entry->address);
 	/* Before the slot is FINAL: a false negative would corrupt the map for good. */
 	bloom_filter_add(entry->address);
-	return heap_map_insert(&lifecycle.map, entry);
+	struct wire_slot *slot = heap_map_insert(&lifecycle.map, entry);
+	if (!slot)
+		bloom_filter_remove(entry->address);
+	return slot;
 }
 
 static void encode(struct wire_birth *birth, const struct heap_map_entry *entry,
@@ -107,12 +111,14 @@ static void flush_filter_counts(struct thread_state *thread)
 
 static void update_gauges(void)
 {
-	/* relaxed: statistics. */
+	/* relaxed throughout: statistics. */
+	atomic_store_explicit(
+		&counters()->filter_saturated, bloom_filter_saturated(), memory_order_relaxed);
 	atomic_store_explicit(
 		&counters()->interval_bytes, sampler_interval(), memory_order_relaxed);
 	atomic_store_explicit(&counters()->map_slots, lifecycle.map.capacity, memory_order_relaxed);
 	atomic_store_explicit(
-		&counters()->filter_cells_used, bloom_filter_bits_set(), memory_order_relaxed);
+		&counters()->filter_cells_used, bloom_filter_cells_used(), memory_order_relaxed);
 	atomic_store_explicit(&counters()->rule_misses, walk_misses(), memory_order_relaxed);
 	atomic_store_explicit(&counters()->map_collisions,
 		atomic_load_explicit(&lifecycle.map.collisions, memory_order_relaxed),
@@ -168,8 +174,9 @@ void tracker_birth(
 }
 
 /* A forked child's entries die silently: their ids are its parent's. */
-static void bury(struct wire_slot *slot)
+static void bury(struct wire_slot *slot, uintptr_t address)
 {
+	bloom_filter_remove(address);
 	if (fork_word_is_child())
 		heap_map_bury(&lifecycle.map, slot);
 	else
@@ -190,7 +197,7 @@ void tracker_death(void *address)
 		return;
 	struct wire_slot *slot = heap_map_take(&lifecycle.map, (uintptr_t)address);
 	if (slot)
-		bury(slot);
+		bury(slot, (uintptr_t)address);
 	else
 		thread_state.filter_false++;
 }
@@ -210,8 +217,8 @@ void tracker_resume(struct wire_slot *slot)
 	heap_map_resume(&lifecycle.map, slot);
 }
 
-void tracker_replaced(struct wire_slot *slot)
+void tracker_replaced(struct wire_slot *slot, void *address)
 {
 	heap_map_take_suspended(&lifecycle.map, slot);
-	bury(slot);
+	bury(slot, (uintptr_t)address);
 }

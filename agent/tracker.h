@@ -33,5 +33,5 @@ void tracker_death(void *address);
  * of the two. */
 struct wire_slot *tracker_suspend(void *address);
 void tracker_resume(struct wire_slot *slot); /* failed: nothing has changed */
-void tracker_replaced(
-	struct wire_slot *slot); /* succeeded: the old block is gone, in place or not */
+/* succeeded: the old block at `address` is gone, in place or not */
+void tracker_replaced(struct wire_slot *slot, void *address);

@@ -129,7 +129,7 @@ SLOW void *slow_realloc(void *address, size_t size)
 			slot = tracker_suspend(address);
 		block = next_allocator.realloc(address, size);
 		if (slot && replaced(block, size))
-			tracker_replaced(slot);
+			tracker_replaced(slot, address);
 		else if (slot)
 			tracker_resume(slot);
 	}
