@@ -6,14 +6,17 @@
 #include <stdatomic.h>
 
 #define BRAKE_WINDOW_NS UINT64_C(1000000000)
-#define MAX_SHIFT	20u
+#define CALM_WINDOWS	4u /* the rate must be low for so long before T is halved */
 
 static struct {
 	struct sampler_settings settings;
-	_Atomic uint32_t shift;
+	_Atomic uint64_t wanted;   /* T as asked for */
+	_Atomic uint64_t interval; /* T in force: wanted, doubled by the brake */
+	_Atomic uint64_t tick;
 	_Atomic uint64_t next_ordinal;
 	_Atomic uint64_t window_start_ns;
 	_Atomic uint64_t window_samples;
+	_Atomic uint32_t calm_windows;
 	_Atomic uint64_t crowded_ns; /* when T was last doubled because the map is nearly full */
 } sampler;
 
@@ -81,35 +84,55 @@ uint64_t sampler_draw(uint64_t rng[2], uint64_t interval_bytes)
 void sampler_init(const struct sampler_settings *settings)
 {
 	sampler.settings = *settings;
+	sampler_set_interval(0);
+	sampler_set_tick(SAMPLER_TICK);
 }
 
-static uint64_t interval_at(uint32_t shift)
+void sampler_reseed(uint64_t salt)
 {
-	return sampler.settings.interval_bytes << shift;
+	sampler.settings.seed = splitmix(&(uint64_t){sampler.settings.seed ^ salt});
 }
 
+/* relaxed in all of these: see the header's table. */
 uint64_t sampler_interval(void)
 {
-	/* relaxed: any recent value will do, see the header's table. */
-	return interval_at(atomic_load_explicit(&sampler.shift, memory_order_relaxed));
+	return atomic_load_explicit(&sampler.interval, memory_order_relaxed);
+}
+
+void sampler_set_interval(uint64_t interval_bytes)
+{
+	if (interval_bytes == 0)
+		interval_bytes = sampler.settings.interval_bytes;
+	if (interval_bytes > SAMPLER_MAX_INTERVAL)
+		interval_bytes = SAMPLER_MAX_INTERVAL;
+	if (atomic_exchange_explicit(&sampler.wanted, interval_bytes, memory_order_relaxed) !=
+		interval_bytes)
+		atomic_store_explicit(&sampler.interval, interval_bytes, memory_order_relaxed);
+}
+
+void sampler_set_tick(uint64_t bytes)
+{
+	atomic_store_explicit(&sampler.tick, bytes, memory_order_relaxed);
 }
 
 static void load_countdown(struct thread_state *state, uint64_t distance)
 {
-	state->countdown = distance < SAMPLER_CHUNK ? distance : SAMPLER_CHUNK;
+	/* relaxed: see the header's table. */
+	uint64_t tick = atomic_load_explicit(&sampler.tick, memory_order_relaxed);
+
+	state->countdown = distance < tick ? distance : tick;
 	state->residual = distance - state->countdown;
 }
 
 static void draw_point(struct thread_state *state)
 {
-	/* relaxed: see the header's table. */
-	state->shift = (uint8_t)atomic_load_explicit(&sampler.shift, memory_order_relaxed);
-	load_countdown(state, sampler_draw(state->rng, interval_at(state->shift)));
+	state->interval_bytes = sampler_interval();
+	load_countdown(state, sampler_draw(state->rng, state->interval_bytes));
 }
 
 /* A new thread draws its point and only then subtracts: a countdown that began at 0 would count
  * every thread's first allocation as sampled, T bytes too many per thread. */
-static void first_entry(struct thread_state *state)
+void sampler_enter(struct thread_state *state)
 {
 	/* relaxed: only uniqueness matters. */
 	uint64_t ordinal =
@@ -119,49 +142,47 @@ static void first_entry(struct thread_state *state)
 	draw_point(state);
 }
 
-/* The exponential scales with its mean, so a point drawn under an older T stays a fair one under
- * the new. */
-static uint64_t rescale(struct thread_state *state, uint64_t distance)
-{
-	/* relaxed: see the header's table. */
-	uint32_t shift = atomic_load_explicit(&sampler.shift, memory_order_relaxed);
-
-	if (shift > state->shift) {
-		distance <<= shift - state->shift;
-		state->shift = (uint8_t)shift;
-	}
-	return distance;
-}
-
 bool sampler_cross(struct thread_state *state, uint64_t size, uint64_t *interval_bytes)
 {
-	if (state->rng[0] == 0 && state->rng[1] == 0)
-		first_entry(state);
-
+	if (state->interval_bytes == 0)
+		sampler_enter(state);
 	uint64_t distance = state->countdown + state->residual;
-	if (size < distance) {
-		load_countdown(state, rescale(state, distance - size));
-		return false;
-	}
-	*interval_bytes = interval_at(state->shift);
-	draw_point(state);
-	return true;
+
+	*interval_bytes = state->interval_bytes;
+	/* Where T has changed the point is drawn anew: how far off it was says nothing about the
+	 * bytes to come, so this is what a process whose rate changes here would do. */
+	if (size >= distance || state->interval_bytes != sampler_interval())
+		draw_point(state);
+	else
+		load_countdown(state, distance - size);
+	return size >= distance;
 }
 
-void sampler_skip(struct thread_state *state, uint64_t chunk)
+void sampler_skip(struct thread_state *state, uint64_t tick)
 {
 	state->residual += state->countdown;
-	state->countdown = chunk;
+	state->countdown = tick;
 }
 
+/* relaxed in all of these: only the value matters, and a lost race means that somebody else has
+ * just changed it. */
 static void double_interval(void)
 {
-	/* relaxed: only the value matters; a lost race means that somebody else has just doubled.
-	 */
-	uint32_t shift = atomic_load_explicit(&sampler.shift, memory_order_relaxed);
+	uint64_t interval = sampler_interval();
 
-	if (shift < MAX_SHIFT && interval_at(shift) < SAMPLER_MAX_INTERVAL)
-		atomic_compare_exchange_strong_explicit(&sampler.shift, &shift, shift + 1,
+	if (interval <= SAMPLER_MAX_INTERVAL / 2)
+		atomic_compare_exchange_strong_explicit(&sampler.interval, &interval, interval * 2,
+			memory_order_relaxed, memory_order_relaxed);
+}
+
+static void halve_interval(void)
+{
+	uint64_t wanted = atomic_load_explicit(&sampler.wanted, memory_order_relaxed);
+	uint64_t interval = sampler_interval();
+	uint64_t half = interval / 2 > wanted ? interval / 2 : wanted;
+
+	if (half < interval)
+		atomic_compare_exchange_strong_explicit(&sampler.interval, &interval, half,
 			memory_order_relaxed, memory_order_relaxed);
 }
 
@@ -177,6 +198,22 @@ static void brake_for_space(uint64_t now_ns)
 		double_interval();
 }
 
+/* A window of `elapsed_ns` had `samples`: a burst is over when several in a row were calm. */
+static void end_window(uint64_t elapsed_ns, uint64_t samples, bool crowded)
+{
+	uint64_t calm_below = (uint64_t)((__uint128_t)elapsed_ns * sampler.settings.ceiling /
+					 BRAKE_WINDOW_NS / 4);
+
+	/* relaxed: as in sampler_brake. */
+	if (crowded || samples >= calm_below)
+		atomic_store_explicit(&sampler.calm_windows, 0, memory_order_relaxed);
+	else if (atomic_fetch_add_explicit(&sampler.calm_windows, 1, memory_order_relaxed) + 1 >=
+		 CALM_WINDOWS) {
+		halve_interval();
+		atomic_store_explicit(&sampler.calm_windows, 0, memory_order_relaxed);
+	}
+}
+
 void sampler_brake(uint64_t now_ns, bool crowded)
 {
 	if (crowded)
@@ -190,11 +227,14 @@ void sampler_brake(uint64_t now_ns, bool crowded)
 	if (now_ns - start >= BRAKE_WINDOW_NS &&
 		atomic_compare_exchange_strong_explicit(&sampler.window_start_ns, &start, now_ns,
 			memory_order_relaxed, memory_order_relaxed))
-		atomic_store_explicit(&sampler.window_samples, 0, memory_order_relaxed);
+		end_window(now_ns - start,
+			atomic_exchange_explicit(&sampler.window_samples, 0, memory_order_relaxed),
+			crowded);
 	if (atomic_fetch_add_explicit(&sampler.window_samples, 1, memory_order_relaxed) ==
 		sampler.settings.ceiling) {
 		double_interval();
 		atomic_store_explicit(&sampler.window_samples, 0, memory_order_relaxed);
+		atomic_store_explicit(&sampler.calm_windows, 0, memory_order_relaxed);
 	}
 }
 

@@ -4,16 +4,21 @@
  * (docs/sampling.md). Integer arithmetic only: the host's floating-point state is not ours. One
  * thread_state per thread; the interval is process-wide.
  *
- *   field  writer                   reader               order
- *   shift  any thread (brake)       any thread           relaxed: a thread that sees it late
- * samples under the T that it drew with, and records that T
+ *   field     writer                 reader       order
+ *   interval  any thread (brake),    any thread   relaxed: a thread that sees it late samples under
+ *             whoever sets it                     the T that it drew with, and records that T
+ *   tick      whoever opens or ends  any thread   relaxed: how often a thread looks in changes no
+ *             a resync                            probability
  */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 #include "thread_state.h"
 
-#define SAMPLER_CHUNK	     (UINT64_C(4) << 20) /* a slow entry at least this often: service tick */
+/* A slow entry at least every so many bytes: the service tick, by which a thread that samples
+ * seldom hears of a new interval and takes its turns in a resync. */
+#define SAMPLER_TICK	     (UINT64_C(4) << 20)
+#define SAMPLER_TICK_OPEN    (UINT64_C(16) << 10) /* while a resync is open */
 #define SAMPLER_MAX_INTERVAL (UINT64_C(1) << 40)
 
 struct sampler_settings {
@@ -24,17 +29,28 @@ struct sampler_settings {
 
 void sampler_init(const struct sampler_settings *settings);
 
+/* Seeds a thread's generator and draws its first point. sampler_cross does it for new threads; in a
+ * forked child it is for the thread that lives on, after sampler_reseed. */
+void sampler_enter(struct thread_state *state);
+/* A forked child's threads must not sample what its siblings' do. */
+void sampler_reseed(uint64_t salt);
+
 /* An allocation of `size` bytes reached the countdown (size >= state->countdown). True: it is
  * sampled, under *interval_bytes. Reloads the countdown either way. */
 bool sampler_cross(struct thread_state *state, uint64_t size, uint64_t *interval_bytes);
 
-/* Sampling is off: pass everything, look in again after a chunk, keep the sample point. */
-void sampler_skip(struct thread_state *state, uint64_t chunk);
+/* Sampling is off: pass everything, look in again after `tick` bytes, keep the sample point. */
+void sampler_skip(struct thread_state *state, uint64_t tick);
 
 /* T now in force for new sample points. */
 uint64_t sampler_interval(void);
+/* T as asked for: what the brake departs from and returns to. 0: as at sampler_init. Threads take
+ * it over at their next slow entry; samples taken keep the T they were taken under. */
+void sampler_set_interval(uint64_t interval_bytes);
+void sampler_set_tick(uint64_t bytes);
 
-/* One sample was kept at `now_ns`: applies the ceiling. `crowded`: the heap map is nearly full. */
+/* One sample was kept at `now_ns`: doubles T above the ceiling and while the map or the stack store
+ * is nearly full (`crowded`), halves it again once the rate is below a quarter of the ceiling. */
 void sampler_brake(uint64_t now_ns, bool crowded);
 
 /* ceil of an exponential variate of mean `interval`, at least 1. */

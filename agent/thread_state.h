@@ -1,5 +1,5 @@
 /*
- * What a thread remembers between its allocations: 56 bytes of initial-exec TLS, zero in a new
+ * What a thread remembers between its allocations: 64 bytes of initial-exec TLS, zero in a new
  * thread. Only the owning thread touches it; a signal handler on that thread may interrupt any
  * access, so nothing here is trusted for memory safety.
  */
@@ -7,20 +7,21 @@
 #include <stdint.h>
 
 struct thread_state {
-	uint64_t countdown; /* an allocation of n bytes is unremarkable while n < countdown; 0:
-			       never entered */
-	uint64_t residual;  /* bytes from the end of the countdown to the sample point */
-	uint64_t rng[2];    /* xorshift128+; both 0: not seeded */
-	uintptr_t guard_sp; /* reentry_guard: stack address of the hook at work, 0: none */
-	uint32_t tid;	    /* 0: not asked yet */
-	uint8_t shift;	    /* T was base << shift when the sample point was drawn */
-	uint8_t refused;    /* reentry_guard: hooks turned away since it was entered */
-	uint16_t decisions; /* allocations that reached the countdown, modulo 2^16 */
-	uint32_t filter_positives; /* not yet added to the segment's counters */
-	uint32_t filter_false;
+	uint64_t countdown;	 /* an allocation of n bytes is unremarkable while n < countdown; 0:
+				    never entered */
+	uint64_t residual;	 /* bytes from the end of the countdown to the sample point */
+	uint64_t rng[2];	 /* xorshift128+ */
+	uint64_t interval_bytes; /* T under which the sample point was drawn */
+	uintptr_t guard_sp;	 /* reentry_guard: stack address of the hook at work, 0: none */
+	uint32_t tid;		 /* 0: not asked yet */
+	uint16_t generation;	 /* of forks, in which all of this was set up; 0: not at all */
+	uint16_t decisions;	 /* allocations that reached the countdown, modulo 2^16 */
+	uint16_t filter_positives; /* not yet added to the segment's counters */
+	uint16_t filter_false;
+	uint8_t refused; /* reentry_guard: hooks turned away since it was entered */
 };
 
-_Static_assert(sizeof(struct thread_state) == 56, "TLS is scarce: the agent may use 64 bytes");
+_Static_assert(sizeof(struct thread_state) == 64, "TLS is scarce: the agent may use 64 bytes");
 
 extern __thread struct thread_state thread_state __attribute__((tls_model("initial-exec")));
 

@@ -41,7 +41,7 @@ bool tracker_decide(size_t size, uint64_t *interval_bytes)
 	if (state == LIFECYCLE_STARTING)
 		return false;
 	if (!may_sample(state)) {
-		sampler_skip(thread, state == LIFECYCLE_INERT ? INT64_MAX : SAMPLER_CHUNK);
+		sampler_skip(thread, state == LIFECYCLE_INERT ? INT64_MAX : SAMPLER_TICK);
 		return false;
 	}
 	if (!reentry_guard_enter(thread)) {

@@ -227,7 +227,7 @@ START_TEST(a_tick_comes_at_least_once_per_chunk)
 
 	restart(SAMPLER_MAX_INTERVAL, 0, SEED);
 	ck_assert(!sampler_cross(&state, 1, &used));
-	ck_assert_uint_le(state.countdown, SAMPLER_CHUNK);
+	ck_assert_uint_le(state.countdown, SAMPLER_TICK);
 	ck_assert_uint_gt(state.residual, 0);
 }
 END_TEST
@@ -261,8 +261,8 @@ START_TEST(the_brake_doubles_the_interval_and_samples_say_which_they_were_drawn_
 	ck_assert_uint_eq(sampler_interval(), 2 * before);
 	while (!allocate(&state, 64, &used))
 		;
-	/* The point was drawn before the brake: it either keeps its T, or was rescaled at a slow
-	 * entry. */
+	/* The point was drawn before the brake: it keeps its T, unless a slow entry came in
+	 * between. */
 	ck_assert(used == before || used == 2 * before);
 	while (!allocate(&state, 64, &used))
 		;
@@ -293,22 +293,95 @@ START_TEST(a_crowded_map_doubles_the_interval_once_a_second)
 }
 END_TEST
 
-START_TEST(estimates_stay_unbiased_across_a_brake)
+START_TEST(a_burst_that_is_over_gives_the_interval_back)
+{
+	restart(1024, 100, SEED);
+	uint64_t now = UINT64_C(5000000000);
+	for (int i = 0; i <= 4 * 101; i++)
+		sampler_brake(now + (uint64_t)i, false);
+	ck_assert_uint_eq(sampler_interval(), 16 * 1024);
+	/* A rate between a quarter of the ceiling and the ceiling is what the brake is for: it
+	 * stays. */
+	for (int window = 0; window < 20; window++)
+		for (int i = 0; i < 50; i++)
+			sampler_brake(now += 20000000, false);
+	ck_assert_uint_eq(sampler_interval(), 16 * 1024);
+	for (int window = 0; window < 40; window++)
+		sampler_brake(now += 1000000000, false);
+	ck_assert_uint_eq(sampler_interval(), 1024);
+}
+END_TEST
+
+START_TEST(a_crowded_map_does_not_give_it_back)
+{
+	restart(1024, 100, SEED);
+	uint64_t now = UINT64_C(5000000000);
+	for (int window = 0; window < 10; window++)
+		sampler_brake(now += 1000000000, true);
+	ck_assert_uint_eq(sampler_interval(), 1024 << 10);
+}
+END_TEST
+
+START_TEST(an_interval_set_at_run_time_reaches_a_thread_within_a_tick)
+{
+	struct thread_state state = {0};
+	uint64_t used = 0, allocated = 0;
+
+	restart(SAMPLER_MAX_INTERVAL, 0, SEED);
+	ck_assert(!allocate(&state, 1, &used));
+	sampler_set_interval(4096);
+	ck_assert_uint_eq(sampler_interval(), 4096);
+	for (; !allocate(&state, 64, &used); allocated += 64)
+		ck_assert_uint_le(allocated, SAMPLER_TICK + 64 * 4096);
+	ck_assert_uint_eq(used, 4096);
+	sampler_set_interval(0);
+	ck_assert_uint_eq(sampler_interval(), SAMPLER_MAX_INTERVAL);
+}
+END_TEST
+
+START_TEST(a_tick_can_be_made_shorter_without_touching_the_rate)
+{
+	struct thread_state state = {0};
+	uint64_t used;
+	int sampled = 0, ticks = 0;
+
+	restart(256 << 10, 0, SEED);
+	sampler_set_tick(SAMPLER_TICK_OPEN);
+	for (int i = 0; i < 10000000; i++) {
+		bool slow = state.countdown <= 100;
+		bool hit = allocate(&state, 100, &used);
+
+		sampled += hit;
+		ticks += slow && !hit;
+	}
+	double p = -expm1(-100.0 / (256 << 10)), n = 1e7;
+	ck_assert_double_eq_tol(sampled, p * n, 4 * sqrt(p * n));
+	ck_assert_int_ge(ticks, (int)(0.9 * n * 100 / SAMPLER_TICK_OPEN));
+}
+END_TEST
+
+START_TEST(estimates_stay_unbiased_while_the_interval_changes)
 {
 	enum { ROUNDS = 400, ALLOCATIONS = 20000 };
 	const uint64_t size = 200;
 	double estimate = 0, variance = 0;
 
-	/* The brake cannot be undone in a process: each round doubles once more, up to its limit.
-	 */
 	restart(1 << 10, 1, SEED);
 	struct thread_state state = {0};
 	for (int round = 0; round < ROUNDS; round++) {
-		uint64_t used;
+		uint64_t used, now = UINT64_C(1000000000000) + (uint64_t)round;
 
-		if (round % 100 == 50) {
-			sampler_brake(UINT64_C(1000000000000) + round, false);
-			sampler_brake(UINT64_C(1000000000000) + round, false);
+		switch (round % 5) {
+		case 0: /* the brake doubles */
+			sampler_brake(now, false);
+			sampler_brake(now, false);
+			break;
+		case 2:
+			sampler_set_interval(256 << (round / 5 % 8));
+			break;
+		case 4:
+			sampler_set_interval(1 << 20);
+			break;
 		}
 		for (int i = 0; i < ALLOCATIONS; i++)
 			if (allocate(&state, size, &used)) {
@@ -320,6 +393,34 @@ START_TEST(estimates_stay_unbiased_across_a_brake)
 	}
 	double truth = (double)ROUNDS * ALLOCATIONS * size;
 	ck_assert_double_eq_tol(estimate, truth, 4 * sqrt(variance));
+}
+END_TEST
+
+START_TEST(forked_siblings_draw_different_points)
+{
+	enum { PAIRS = 2000 };
+	uint64_t used, parent_seed = SEED;
+	double product = 0, squares = 0;
+
+	/* Two children of one thread: what they draw next must not be correlated. */
+	for (uint64_t pair = 0; pair < PAIRS; pair++) {
+		double deviation[2];
+
+		for (uint64_t child = 0; child < 2; child++) {
+			struct thread_state state = {0};
+
+			restart(1 << 20, 0, parent_seed + pair);
+			sampler_cross(&state, 1, &used);
+			sampler_reseed(2 * pair + child + 1);
+			sampler_enter(&state);
+			deviation[child] =
+				(double)(state.countdown + state.residual) / (1 << 20) - 1;
+		}
+		product += deviation[0] * deviation[1];
+		squares += deviation[0] * deviation[0];
+	}
+	ck_assert_double_eq_tol(squares / PAIRS, 1, 0.3);
+	ck_assert_double_eq_tol(product / PAIRS, 0, 4 / sqrt(PAIRS));
 }
 END_TEST
 
@@ -358,7 +459,12 @@ static Suite *make_suite(void)
 		rule, the_brake_doubles_the_interval_and_samples_say_which_they_were_drawn_under);
 	tcase_add_test(rule, the_rate_below_the_ceiling_leaves_the_interval_alone);
 	tcase_add_test(rule, a_crowded_map_doubles_the_interval_once_a_second);
-	tcase_add_test(rule, estimates_stay_unbiased_across_a_brake);
+	tcase_add_test(rule, a_burst_that_is_over_gives_the_interval_back);
+	tcase_add_test(rule, a_crowded_map_does_not_give_it_back);
+	tcase_add_test(rule, an_interval_set_at_run_time_reaches_a_thread_within_a_tick);
+	tcase_add_test(rule, a_tick_can_be_made_shorter_without_touching_the_rate);
+	tcase_add_test(rule, estimates_stay_unbiased_while_the_interval_changes);
+	tcase_add_test(rule, forked_siblings_draw_different_points);
 	tcase_add_test(rule, weights_of_lost_samples_are_within_two_percent);
 	suite_add_tcase(suite, rule);
 	return suite;
