@@ -13,6 +13,8 @@ libagent_la_SOURCES = \
 	agent/sampler.c agent/sampler.h \
 	agent/bloom_filter.c agent/bloom_filter.h \
 	agent/heap_map.c agent/heap_map.h \
+	agent/stack_store.c agent/stack_store.h \
+	agent/stack_code.c agent/stack_code.h \
 	agent/lease.c agent/lease.h \
 	agent/fork_word.c agent/fork_word.h \
 	agent/private_memory.c agent/private_memory.h \

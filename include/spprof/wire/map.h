@@ -11,6 +11,7 @@
  * Stacks. An entry's stack reference (upper half of `meta`) is the index of a struct wire_stack plus 1, 0: not kept.
  * The stack's bytes lie in blocks chained by index; index 0 ends a chain (block 0 is never used). They are
  * frame_count zigzag LEB128 numbers: each return address less the one before it, innermost first, beginning at 0.
+ * They follow each other as if the blocks were one piece of `bytes` bytes: a number may begin in one and end in the next.
  * A stack and its blocks do not change as long as an entry refers to it.
  */
 #pragma once
@@ -41,7 +42,7 @@ struct wire_slot {
 #define WIRE_SLOT_MARK_MASK ((UINT64_C(1) << WIRE_SLOT_MARK_BITS) - 1)
 
 struct wire_stack {
-	_Atomic uint64_t refs; /* tag << 32 | references */
+	_Atomic uint64_t refs; /* tag << 32 | count; 0: free, 1: being filled or emptied, n + 1: n references */
 	_Atomic uint64_t hash;
 	uint32_t module_epoch;
 	uint32_t block; /* first of the chain */

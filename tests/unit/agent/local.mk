@@ -5,6 +5,7 @@ agent_test_ldadd = libagent.la $(CHECK_LIBS) -lm
 unit_tests += \
 	tests/unit/agent/test_sampler \
 	tests/unit/agent/test_heap_map \
+	tests/unit/agent/test_stack_store \
 	tests/unit/agent/test_bloom_filter \
 	tests/unit/agent/test_settings \
 	tests/unit/agent/test_reentry_guard \
@@ -16,6 +17,9 @@ tests_unit_agent_test_sampler_LDADD = $(agent_test_ldadd)
 tests_unit_agent_test_heap_map_SOURCES = tests/unit/agent/test_heap_map.c
 tests_unit_agent_test_heap_map_CPPFLAGS = $(agent_test_cppflags)
 tests_unit_agent_test_heap_map_LDADD = $(agent_test_ldadd)
+tests_unit_agent_test_stack_store_SOURCES = tests/unit/agent/test_stack_store.c
+tests_unit_agent_test_stack_store_CPPFLAGS = $(agent_test_cppflags)
+tests_unit_agent_test_stack_store_LDADD = $(agent_test_ldadd)
 tests_unit_agent_test_bloom_filter_SOURCES = tests/unit/agent/test_bloom_filter.c
 tests_unit_agent_test_bloom_filter_CPPFLAGS = $(agent_test_cppflags)
 tests_unit_agent_test_bloom_filter_LDADD = $(agent_test_ldadd)
