@@ -22,14 +22,15 @@ static void digest_remove(struct segment *segment, uint64_t id)
 	atomic_fetch_sub_explicit(&segment->header->digest, wire_digest(id), memory_order_relaxed);
 }
 
-static void write_death(
-	struct segment *segment, struct ring_lease *lease, uint64_t id, uint64_t now_ns)
+static void write_death(struct segment *segment, struct ring_lease *lease, uint64_t id,
+	uint64_t now_ns, uint32_t epoch)
 {
 	struct wire_death death = {
 		.record = {.size = sizeof death, .type = WIRE_DEATH},
 		.id = id,
 		.time_ns = now_ns,
 		.tid = thread_state_tid(),
+		.epoch = epoch,
 	};
 
 	ring_producer_write(segment, lease, &death, sizeof death);
@@ -49,28 +50,38 @@ static bool lease_ring(struct segment *segment, uint32_t bytes, uint64_t now_ns,
 	return false;
 }
 
-void announce_birth(struct segment *segment, const struct heap_map *map, struct wire_slot *slot,
-	const struct wire_birth *birth)
+/* Room for the DEATH as well: what is announced in a lease can be taken back in it. */
+uint32_t announce_room(const struct wire_birth *birth)
 {
-	/* Room for the DEATH as well: what is announced in this lease can be taken back in it. */
-	uint32_t bytes = birth->record.size + (uint32_t)sizeof(struct wire_death);
-	uint64_t weight = sampler_weight(birth->size_bytes, birth->interval_bytes);
-	struct ring_lease lease;
+	return birth->record.size + (uint32_t)sizeof(struct wire_death);
+}
 
-	if (!lease_ring(segment, bytes, birth->time_ns, WIRE_LOSS_BIRTH_RING_FULL,
-		    WIRE_LOSS_BIRTH_NO_RING, weight, &lease))
-		return;
-	ring_producer_write(segment, &lease, birth, birth->record.size);
+void announce_in_lease(struct segment *segment, const struct heap_map *map, struct wire_slot *slot,
+	const struct wire_birth *birth, struct ring_lease *lease)
+{
+	ring_producer_write(segment, lease, birth, birth->record.size);
 	switch (heap_map_mark_announced(map, slot, birth->id)) {
 	case HEAP_MAP_MARKED:
 		digest_add(segment, birth->id);
 		break;
 	case HEAP_MAP_GONE:
-		write_death(segment, &lease, birth->id, 0);
+		write_death(segment, lease, birth->id, 0, birth->epoch);
 		break;
 	case HEAP_MAP_KNOWN:
 		break;
 	}
+}
+
+void announce_birth(struct segment *segment, const struct heap_map *map, struct wire_slot *slot,
+	const struct wire_birth *birth)
+{
+	uint64_t weight = sampler_weight(birth->size_bytes, birth->interval_bytes);
+	struct ring_lease lease;
+
+	if (!lease_ring(segment, announce_room(birth), birth->time_ns, WIRE_LOSS_BIRTH_RING_FULL,
+		    WIRE_LOSS_BIRTH_NO_RING, weight, &lease))
+		return;
+	announce_in_lease(segment, map, slot, birth, &lease);
 	ring_producer_release(segment, &lease);
 }
 
@@ -95,6 +106,6 @@ void announce_death(
 	if (!lease_ring(segment, sizeof(struct wire_death), now_ns, WIRE_LOSS_DEATH_UNWRITTEN,
 		    WIRE_LOSS_DEATH_UNWRITTEN, sampler_weight(size, interval), &lease))
 		return;
-	write_death(segment, &lease, id, now_ns);
+	write_death(segment, &lease, id, now_ns, 0);
 	ring_producer_release(segment, &lease);
 }

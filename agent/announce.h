@@ -16,11 +16,18 @@
 /* The record that tells a block's birth; `birth` has room for WIRE_MAX_FRAMES and its frames are in
  * place. */
 struct wire_birth;
+struct ring_lease;
 
 /* `slot` is FINAL and described by `birth`. No room: it stays unannounced and the loss is counted.
  */
 void announce_birth(struct segment *segment, const struct heap_map *map, struct wire_slot *slot,
 	const struct wire_birth *birth);
+
+/* The same for a BIRTH or a LIVE in a ring that the caller has leased with announce_room bytes. A
+ * LIVE whose block has died meanwhile is taken back. */
+uint32_t announce_room(const struct wire_birth *birth);
+void announce_in_lease(struct segment *segment, const struct heap_map *map, struct wire_slot *slot,
+	const struct wire_birth *birth, struct ring_lease *lease);
 
 /* `slot` is BUSY and ours (heap_map_take). Writes its DEATH if it was announced, and buries it.
  * now_ns 0: the moment is unknown. */

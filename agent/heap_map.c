@@ -118,8 +118,19 @@ static void fill(struct wire_slot *slot, const struct heap_map_entry *entry)
 	atomic_store_explicit(&slot->meta, meta, memory_order_relaxed);
 }
 
+/* BUSY → FINAL. By CAS, because a signal handler may have forked, and the child that returns from
+ * it has settled: the slot is somebody else's there. */
+static bool publish(struct wire_slot *slot, uint64_t busy, uint64_t key)
+{
+	/* [MAP-1] release: the fields are visible to whoever finds FINAL; pairs with acquire in
+	 * change_key. */
+	return atomic_compare_exchange_strong_explicit(
+		&slot->key, &busy, key, memory_order_release, memory_order_relaxed);
+}
+
 struct wire_slot *heap_map_insert(struct heap_map *map, struct heap_map_entry *entry)
 {
+	uint64_t busy = busy_key(map);
 	struct wire_slot *slot = claim(map, entry->address);
 
 	if (!slot)
@@ -129,42 +140,58 @@ struct wire_slot *heap_map_insert(struct heap_map *map, struct heap_map_entry *e
 	entry->id = atomic_fetch_add_explicit(&map->next_id, 1, memory_order_relaxed) + 1;
 	atomic_fetch_add_explicit(&map->used_slots, 1, memory_order_relaxed);
 	fill(slot, entry);
-	/* [MAP-1] release: the fields are visible to whoever finds FINAL; pairs with acquire in
-	 * change_key. */
-	atomic_store_explicit(
-		&slot->key, key_of(entry->address, WIRE_SLOT_FINAL), memory_order_release);
-	return slot;
+	return publish(slot, busy, key_of(entry->address, WIRE_SLOT_FINAL)) ? slot : NULL;
 }
 
-/* The one slot with key FINAL(address) → `to`. */
-static struct wire_slot *change_key(struct heap_map *map, uintptr_t address, uint64_t to)
+/* The slot with key FINAL(address). It stays so: whoever asks owns the address. */
+static struct wire_slot *find(struct heap_map *map, uintptr_t address)
 {
-	uint64_t from = key_of(address, WIRE_SLOT_FINAL);
+	uint64_t key = key_of(address, WIRE_SLOT_FINAL);
 	/* relaxed: see the header's table. */
 	uint32_t levels = atomic_load_explicit(&map->levels, memory_order_relaxed);
 
 	for (uint32_t level = 0; level < levels; level++) {
 		struct wire_slot *slots = window(&map->level[level], address);
 
-		for (unsigned i = 0; i < HEAP_MAP_WINDOW; i++) {
-			uint64_t key = from;
-
-			/* relaxed: a hint. */
-			if (atomic_load_explicit(&slots[i].key, memory_order_relaxed) != from)
-				continue;
-			/* [MAP-1] acquire: the fields as they were published; pairs with the
-			 * release of FINAL in heap_map_insert and heap_map_resume. */
-			if (atomic_compare_exchange_strong_explicit(&slots[i].key, &key, to,
-				    memory_order_acquire, memory_order_relaxed))
+		for (unsigned i = 0; i < HEAP_MAP_WINDOW; i++)
+			/* relaxed: a hint, change_key decides. */
+			if (atomic_load_explicit(&slots[i].key, memory_order_relaxed) == key)
 				return &slots[i];
-		}
 	}
 	return NULL;
+}
+
+/* FINAL(address) → `to`, if there is such a slot. */
+static struct wire_slot *change_key(struct heap_map *map, uintptr_t address, uint64_t to)
+{
+	struct wire_slot *slot = find(map, address);
+	uint64_t from = key_of(address, WIRE_SLOT_FINAL);
+
+	/* [MAP-1] acquire: the fields as they were published; pairs with the release of FINAL in
+	 * publish and heap_map_resume. */
+	if (slot && !atomic_compare_exchange_strong_explicit(
+			    &slot->key, &from, to, memory_order_acquire, memory_order_relaxed))
+		return NULL; /* a double free */
+	return slot;
 }
 
 struct wire_slot *heap_map_take(struct heap_map *map, uintptr_t address)
 {
 	return change_key(map, address, busy_key(map));
+}
+
+bool heap_map_forget(struct heap_map *map, uintptr_t address, uint32_t *stack_ref)
+{
+	struct wire_slot *slot = find(map, address);
+
+	if (!slot)
+		return false;
+	*stack_ref = heap_map_stack_ref(slot);
+	if (!change_key(map, address, KEY_TOMB))
+		return false;
+	/* relaxed: a statistic. */
+	atomic_fetch_sub_explicit(&map->used_slots, 1, memory_order_relaxed);
+	return true;
 }
 
 struct wire_slot *heap_map_suspend(struct heap_map *map, uintptr_t address)
@@ -191,11 +218,14 @@ void heap_map_take_suspended(struct heap_map *map, struct wire_slot *slot)
 
 void heap_map_bury(struct heap_map *map, struct wire_slot *slot)
 {
-	/* relaxed: a statistic. */
-	atomic_fetch_sub_explicit(&map->used_slots, 1, memory_order_relaxed);
+	uint64_t busy = busy_key(map);
+
 	/* [MAP-1] release: our reads of the fields come before the next owner's writes; pairs with
-	 * acquire in claim_free. */
-	atomic_store_explicit(&slot->key, KEY_TOMB, memory_order_release);
+	 * acquire in claim_free. By CAS, as in publish. */
+	if (atomic_compare_exchange_strong_explicit(
+		    &slot->key, &busy, KEY_TOMB, memory_order_release, memory_order_relaxed))
+		/* relaxed: a statistic. */
+		atomic_fetch_sub_explicit(&map->used_slots, 1, memory_order_relaxed);
 }
 
 enum heap_map_mark heap_map_mark_announced(
@@ -235,6 +265,19 @@ bool heap_map_holds(const struct wire_slot *slot, uintptr_t address, uint64_t id
 		       id;
 }
 
+bool heap_map_has_id(const struct wire_slot *slot, uint64_t id)
+{
+	/* relaxed: as in heap_map_holds. */
+	return atomic_load_explicit(&slot->id_mark, memory_order_relaxed) >> WIRE_SLOT_MARK_BITS ==
+	       id;
+}
+
+uint32_t heap_map_stack_ref(const struct wire_slot *slot)
+{
+	/* relaxed: the slot is ours. */
+	return (uint32_t)(atomic_load_explicit(&slot->meta, memory_order_relaxed) >> 32);
+}
+
 bool heap_map_crowded(const struct heap_map *map)
 {
 	/* relaxed: a statistic. */
@@ -242,27 +285,63 @@ bool heap_map_crowded(const struct heap_map *map)
 	       map->capacity / 4 * 3;
 }
 
-static bool read_slot(const struct wire_slot *slot, struct heap_map_entry *out)
+uint32_t heap_map_slots_in_use(const struct heap_map *map)
+{
+	/* relaxed: a level is raised before its first slot is FINAL, hence before that birth is
+	 * told. */
+	uint32_t levels = atomic_load_explicit(&map->levels, memory_order_relaxed);
+
+	/* 2^k + 2^(k+1) + … */
+	return ((1u << levels) - 1) << WIRE_MAP_LEVEL0_BITS;
+}
+
+struct wire_slot *heap_map_slot(struct heap_map *map, uint32_t number)
+{
+	/* heap_map_init lays the levels out one after the other. */
+	return &map->level[0].slots[number];
+}
+
+/* FINAL and LIMBO live. So does what somebody has taken but not retired yet, if it was announced:
+ * should that thread never go on, the digest counts it for ever. */
+static bool is_living(const struct heap_map *map, uint64_t key, uint64_t id_mark)
+{
+	uint64_t tag = key & WIRE_SLOT_TAG_MASK;
+
+	if (id_mark >> WIRE_SLOT_MARK_BITS == 0)
+		return false;
+	if (tag == WIRE_SLOT_FINAL || tag == WIRE_SLOT_LIMBO)
+		return true;
+	return tag == WIRE_SLOT_BUSY && (id_mark & WIRE_SLOT_MARK_MASK) == heap_map_generation(map);
+}
+
+static uintptr_t address_of(uint64_t key)
+{
+	return (key & WIRE_SLOT_TAG_MASK) == WIRE_SLOT_BUSY ? 0 : key >> 3;
+}
+
+bool heap_map_read(
+	const struct heap_map *map, const struct wire_slot *slot, struct heap_map_entry *out)
 {
 	/* The id first: read after the key, it could be the next tenant's at the same address, and
 	 * the second look would find nothing wrong with the last one's fields (tests/model).
 	 * relaxed: the fence keeps it before the key. */
-	uint64_t id =
-		atomic_load_explicit(&slot->id_mark, memory_order_relaxed) >> WIRE_SLOT_MARK_BITS;
+	uint64_t id_mark = atomic_load_explicit(&slot->id_mark, memory_order_relaxed);
 
+	if (id_mark == 0)
+		return false;
 	fence_acquire();
 	/* [MAP-1] acquire: the fields as published with this key; pairs with release in
-	 * heap_map_insert. */
+	 * publish and heap_map_resume. */
 	uint64_t key = atomic_load_explicit(&slot->key, memory_order_acquire);
 
-	if (id == 0 || (key & WIRE_SLOT_TAG_MASK) != WIRE_SLOT_FINAL)
+	if (!is_living(map, key, id_mark))
 		return false;
-	/* relaxed: the second look at the key and the id below tells whether they belong together.
-	 */
+	/* relaxed: the second look at the id below tells whether they belong together; an id has
+	 * one address, whatever the state. */
 	uint64_t meta = atomic_load_explicit(&slot->meta, memory_order_relaxed);
 	*out = (struct heap_map_entry){
-		.address = key >> 3,
-		.id = id,
+		.address = address_of(key),
+		.id = id_mark >> WIRE_SLOT_MARK_BITS,
 		.size_bytes = atomic_load_explicit(&slot->size_bytes, memory_order_relaxed),
 		.interval_bytes = atomic_load_explicit(&slot->interval_bytes, memory_order_relaxed),
 		.birth_ns = atomic_load_explicit(&slot->birth_ns, memory_order_relaxed),
@@ -270,18 +349,46 @@ static bool read_slot(const struct wire_slot *slot, struct heap_map_entry *out)
 		.tid = (uint32_t)meta,
 	};
 	fence_acquire();
-	return heap_map_holds(slot, out->address, out->id);
+	return heap_map_has_id(slot, out->id);
 }
 
 void heap_map_each(
 	struct heap_map *map, void (*visit)(const struct heap_map_entry *, void *), void *data)
 {
 	struct heap_map_entry entry;
-	/* relaxed: levels added meanwhile are not our concern. */
-	uint32_t levels = atomic_load_explicit(&map->levels, memory_order_relaxed);
+	uint32_t slots = heap_map_slots_in_use(map);
 
-	for (uint32_t level = 0; level < levels; level++)
-		for (size_t i = 0; i < (size_t)1 << map->level[level].bits; i++)
-			if (read_slot(&map->level[level].slots[i], &entry))
-				visit(&entry, data);
+	for (uint32_t i = 0; i < slots; i++)
+		if (heap_map_read(map, heap_map_slot(map, i), &entry))
+			visit(&entry, data);
+}
+
+/* Other threads of the child may be freeing already: each key is changed by CAS. */
+static void settle_slot(struct heap_map *map, struct wire_slot *slot)
+{
+	/* relaxed throughout: what the parent's threads wrote is in our memory since the fork. */
+	uint64_t key = atomic_load_explicit(&slot->key, memory_order_relaxed);
+	uint64_t settled;
+
+	if ((key & WIRE_SLOT_TAG_MASK) == WIRE_SLOT_LIMBO) {
+		settled = key_of(key >> 3, WIRE_SLOT_FINAL);
+	} else if (key == busy_key(map)) {
+		settled = KEY_TOMB;
+		atomic_fetch_sub_explicit(&map->used_slots, 1, memory_order_relaxed);
+		atomic_store_explicit(&slot->id_mark, 0, memory_order_relaxed);
+	} else {
+		return;
+	}
+	atomic_compare_exchange_strong_explicit(
+		&slot->key, &key, settled, memory_order_relaxed, memory_order_relaxed);
+}
+
+void heap_map_settle(struct heap_map *map, uint32_t generation)
+{
+	uint32_t slots = heap_map_slots_in_use(map);
+
+	for (uint32_t i = 0; i < slots; i++)
+		settle_slot(map, heap_map_slot(map, i));
+	/* relaxed: published with the fork word. */
+	atomic_store_explicit(&map->generation, generation, memory_order_relaxed);
 }

@@ -66,6 +66,9 @@ struct wire_slot *heap_map_insert(struct heap_map *map, struct heap_map_entry *e
 /* FINAL(address) → BUSY, owned by the caller, who reads it and then calls heap_map_bury. NULL: not
  * sampled. */
 struct wire_slot *heap_map_take(struct heap_map *map, uintptr_t address);
+/* FINAL(address) → TOMB in one step, for a forked child that has not settled: there BUSY would be
+ * taken for a thread that does not exist. False: not sampled. */
+bool heap_map_forget(struct heap_map *map, uintptr_t address, uint32_t *stack_ref);
 /* FINAL(address) → LIMBO(address), for the time of a realloc. NULL: not sampled. */
 struct wire_slot *heap_map_suspend(struct heap_map *map, uintptr_t address);
 /* LIMBO → FINAL: the realloc failed. */
@@ -89,9 +92,25 @@ uint64_t heap_map_retire(const struct heap_map *map, struct wire_slot *slot, boo
 
 /* Whether the slot still is FINAL(address) with this id. */
 bool heap_map_holds(const struct wire_slot *slot, uintptr_t address, uint64_t id);
+/* Whether the slot still is that id's, in whatever state. */
+bool heap_map_has_id(const struct wire_slot *slot, uint64_t id);
+/* On a slot that is ours (BUSY or LIMBO). */
+uint32_t heap_map_stack_ref(const struct wire_slot *slot);
 /* At least 3/4 of all slots are in use. */
 bool heap_map_crowded(const struct heap_map *map);
 
-/* Calls visit for every FINAL slot; entries that change under it are skipped. */
+/* Slots by number, over all levels in use. */
+uint32_t heap_map_slots_in_use(const struct heap_map *map);
+struct wire_slot *heap_map_slot(struct heap_map *map, uint32_t number);
+/* A copy of what lives there, all of it one block's: FINAL, in the middle of a realloc, or about to
+ * die without having told so (`address` is 0 then). False: nothing, or it changed meanwhile. */
+bool heap_map_read(
+	const struct heap_map *map, const struct wire_slot *slot, struct heap_map_entry *out);
+/* Calls visit for every slot that heap_map_read takes. */
 void heap_map_each(
 	struct heap_map *map, void (*visit)(const struct heap_map_entry *, void *), void *data);
+
+/* In a forked child, before anything else changes in it: what the threads that do not exist here
+ * were at is resolved. A block in the middle of a realloc is there still; one in the middle of
+ * malloc or free is out of everybody's reach. */
+void heap_map_settle(struct heap_map *map, uint32_t generation);

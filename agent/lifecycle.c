@@ -8,14 +8,18 @@
 #include "lifecycle.h"
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/resource.h>
 #include <time.h>
 #include "attach.h"
+#include "bloom_filter.h"
 #include "fork_word.h"
 #include "platform/linux/next_allocator.h"
 #include "platform/linux/raw_syscall.h"
+#include "platform/linux/seccomp_state.h"
 #include "private_memory.h"
 #include "sampler.h"
 #include "settings.h"
@@ -25,7 +29,28 @@
 #define RING_SIZE (64u << 10)
 #define MIN_RINGS 4u
 
+/* A child that is made soon after its start is a worker or about to exec; the latter should cost
+ * nothing. */
+#define CHILD_TICK (UINT64_C(64) << 10)
+/* A child's segment must not overwrite its parent's, which an interrupted hook may be looking at;
+ * one of eight forks ago is looked at by nobody. */
+#define SEGMENTS 8
+
 struct lifecycle lifecycle;
+
+/* What a child needs again. Written once, while setting up. */
+static struct {
+	struct segment segments[SEGMENTS];
+	struct seccomp_state seccomp;
+	uint32_t ring_count;
+	bool has_seed;
+	bool has_socket_dir;
+	char socket_dir[108]; /* as much as fits a socket's address; the program may change its
+				 environment */
+} kept;
+
+/* Forks so far, counted in the parent: tells siblings apart even where seeds are given. */
+static _Atomic uint32_t forks;
 
 /* The coarse clock: a load from the vdso's page whatever the clock source. The exact one is a
  * system call on some machines, and a fault where the program forbids itself the time stamp counter
@@ -54,15 +79,17 @@ static uint64_t mapping_share(void)
 	return least;
 }
 
-/* Half of the allowance goes to the map; rings, filter, scratch and rule cache are of fixed size.
- */
+/* Half of the allowance goes to the map, a quarter to the stacks; rings, filter, scratch and rule
+ * cache are of fixed size. */
 static bool make_map(const struct settings *settings)
 {
 	uint64_t share = mapping_share();
-	size_t size = settings->memory_bytes / 2 < share ? settings->memory_bytes / 2 : share;
-	void *memory = private_memory_map(size);
+	size_t size =
+		settings->memory_bytes / 4 < share / 2 ? settings->memory_bytes / 4 : share / 2;
+	char *memory = private_memory_map(3 * size);
 
-	return memory && heap_map_init(&lifecycle.map, memory, size) == 0;
+	return memory && heap_map_init(&lifecycle.map, memory, 2 * size) == 0 &&
+	       stack_store_init(&lifecycle.stacks, memory + 2 * size, size) == 0;
 }
 
 static uint32_t usable_cores(void)
@@ -106,12 +133,63 @@ static void start_sampler(const struct settings *settings, uint64_t now_ns)
 	sampler_init(&sampler);
 }
 
+static void keep(const struct settings *settings)
+{
+	kept.ring_count = ring_count();
+	kept.has_seed = settings->has_seed;
+	if (settings->socket_dir && strlen(settings->socket_dir) < sizeof kept.socket_dir) {
+		strcpy(kept.socket_dir, settings->socket_dir);
+		kept.has_socket_dir = true;
+	}
+	seccomp_state_read(&kept.seccomp);
+}
+
+/* Makes the segment of this generation and hands it to a daemon, if one listens. */
+static int make_segment(
+	struct segment *segment, uint32_t generation, uint32_t flags, uint64_t now_ns)
+{
+	const struct segment_facts facts = {
+		.ring_count = kept.ring_count,
+		.ring_size = RING_SIZE,
+		.flags = flags,
+		.generation = generation,
+		.interval_bytes = sampler_interval(),
+		.now_ns = now_ns,
+		.filter_cells = 1u << BLOOM_FILTER_FIRST_LOG2,
+		.map = lifecycle.map.level[0].slots,
+		.map_levels = lifecycle.map.level_count,
+		.stacks = lifecycle.stacks.stacks,
+		.stack_count = lifecycle.stacks.stack_count,
+		.blocks = lifecycle.stacks.blocks,
+		.block_count = lifecycle.stacks.block_count,
+	};
+
+	int error = segment_create(segment, &facts);
+	if (error == 0)
+		segment_store_maps(segment);
+	return error;
+}
+
+static void publish_segment(struct segment *segment)
+{
+	/* relaxed: see the header's table. */
+	atomic_store_explicit(&lifecycle.segment, segment, memory_order_relaxed);
+}
+
+static void offer_segment(struct segment *segment)
+{
+	attach_to_daemon(segment, kept.has_socket_dir ? kept.socket_dir : NULL);
+	segment_yield_fd(segment);
+}
+
 static enum lifecycle_state set_up(void)
 {
 	struct settings settings;
 	uint64_t now_ns = lifecycle_now_ns();
+	struct segment *segment = &kept.segments[fork_word_generation() % SEGMENTS];
 
-	segment_init_private(&lifecycle.segment);
+	segment_init_private(segment);
+	publish_segment(segment);
 	next_allocator_find();
 	thread_state_init();
 	settings_read(&settings);
@@ -119,15 +197,85 @@ static enum lifecycle_state set_up(void)
 		return LIFECYCLE_INERT;
 	walk_init();
 	start_sampler(&settings, now_ns);
+	keep(&settings);
 	if (!make_map(&settings) || fork_word_make() != 0)
 		return LIFECYCLE_INERT;
-	if (segment_create(&lifecycle.segment, ring_count(), RING_SIZE, settings.interval_bytes,
-		    now_ns) != 0)
+	if (make_segment(segment, fork_word_generation(), WIRE_FLAG_FROM_START, now_ns) != 0)
 		return LIFECYCLE_INERT;
-	segment_store_maps(&lifecycle.segment);
-	attach_to_daemon(&lifecycle.segment, settings.socket_dir);
-	segment_yield_fd(&lifecycle.segment);
+	offer_segment(segment);
 	return LIFECYCLE_SAMPLING;
+}
+
+/* The child's own segment, or a private one: what the agent needs for it must have been allowed at
+ * load, and nothing must have come on top that could kill for it. */
+static bool settle_segment(const struct segment *parents, uint32_t generation, uint64_t now_ns)
+{
+	struct segment *segment = &kept.segments[generation % SEGMENTS];
+	struct seccomp_state seccomp;
+
+	segment_init_private(segment);
+	seccomp_state_read(&seccomp);
+	bool made = generation < WIRE_SLOT_MARK_MASK &&
+		    seccomp_state_same(&kept.seccomp, &seccomp) &&
+		    make_segment(segment, generation, WIRE_FLAG_FROM_START | WIRE_FLAG_FORKED,
+			    now_ns) == 0;
+	/* What the daemon wanted of the parent holds until it says otherwise. relaxed: see
+	 * segment.h. */
+	struct wire_control *control = &segment->header->control;
+	const struct wire_control *inherited = &parents->header->control;
+	atomic_store_explicit(&control->flags,
+		atomic_load_explicit(&inherited->flags, memory_order_relaxed),
+		memory_order_relaxed);
+	atomic_store_explicit(&control->interval_bytes,
+		atomic_load_explicit(&inherited->interval_bytes, memory_order_relaxed),
+		memory_order_relaxed);
+	publish_segment(segment);
+	if (made)
+		offer_segment(segment);
+	return made;
+}
+
+static void settle(void)
+{
+	struct segment *parents = lifecycle_segment();
+	uint32_t generation = fork_word_generation() + 1;
+	uint64_t now_ns = lifecycle_now_ns();
+	/* relaxed: the parent counted it before we were there. */
+	uint64_t salt = atomic_load_explicit(&forks, memory_order_relaxed);
+
+	heap_map_settle(&lifecycle.map, generation);
+	resync_reset(&lifecycle.resync);
+	sampler_set_tick(SAMPLER_TICK);
+	sampler_reseed(kept.has_seed ? salt : entropy(now_ns) + salt);
+	segment_leave(parents);
+	bool made = settle_segment(parents, generation, now_ns);
+	/* relaxed: ordered by the fork word. */
+	atomic_store_explicit(&lifecycle.state, made ? LIFECYCLE_SAMPLING : LIFECYCLE_TRACKING,
+		memory_order_relaxed);
+	fork_word_settled(generation);
+}
+
+bool lifecycle_settle(void)
+{
+	if (fork_word_settle())
+		settle();
+	return !fork_word_is_child();
+}
+
+bool lifecycle_listen(void)
+{
+	const struct wire_control *control = &lifecycle_segment()->header->control;
+	/* relaxed throughout: see the tables here and in segment.h. */
+	uint64_t interval = atomic_load_explicit(&control->interval_bytes, memory_order_relaxed);
+	uint64_t heard = atomic_load_explicit(&lifecycle.heard_interval, memory_order_relaxed);
+
+	if (interval != heard &&
+		atomic_compare_exchange_strong_explicit(&lifecycle.heard_interval, &heard, interval,
+			memory_order_relaxed, memory_order_relaxed))
+		sampler_set_interval(interval);
+	return atomic_load_explicit(&lifecycle.stopped, memory_order_relaxed) ==
+		       LIFECYCLE_RUNNING &&
+	       !(atomic_load_explicit(&control->flags, memory_order_relaxed) & WIRE_CONTROL_STOP);
 }
 
 enum lifecycle_state lifecycle_enter(void)
@@ -149,9 +297,28 @@ enum lifecycle_state lifecycle_enter(void)
 	return state;
 }
 
+static void count_fork(void)
+{
+	/* relaxed: only siblings' numbers must differ. */
+	atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
+}
+
+/* A worker should be seen soon; a child that execs allocates next to nothing before. */
+static void hurry(void)
+{
+	struct thread_state *thread = &thread_state;
+
+	if (thread->countdown > CHILD_TICK) {
+		thread->residual += thread->countdown - CHILD_TICK;
+		thread->countdown = CHILD_TICK;
+	}
+}
+
 __attribute__((constructor(101))) static void lifecycle_load(void)
 {
 	lifecycle_enter();
+	/* Only hints: a child that was made without these handlers settles all the same. */
+	pthread_atfork(count_fork, NULL, hurry);
 	/* The program's first dlerror() must not report our misses. Not while setting up: that may
 	 * happen in a malloc of newlocale() or setlocale(), and dlerror() translates its message
 	 * under the lock that they hold. */

@@ -23,6 +23,9 @@ libagent_la_SOURCES = \
 	agent/scratch_pool.c agent/scratch_pool.h \
 	agent/settings.c agent/settings.h \
 	agent/announce.c agent/announce.h \
+	agent/record_encode.c agent/record_encode.h \
+	agent/resync.c agent/resync.h \
+	agent/platform/linux/seccomp_state.c agent/platform/linux/seccomp_state.h \
 	agent/tracker.h agent/lifecycle.h agent/attach.h \
 	agent/platform/linux/raw_syscall.h \
 	agent/platform/linux/next_allocator.h

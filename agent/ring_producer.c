@@ -41,6 +41,7 @@ static bool try_ring(struct segment *segment, uint32_t index, uint32_t tid, uint
 		.word = word,
 		.head = head,
 		.index = index,
+		.generation = fork_word_generation(),
 	};
 	return true;
 }
@@ -70,13 +71,13 @@ static void copy_in(const struct segment *segment, const struct ring_lease *leas
 void ring_producer_write(
 	struct segment *segment, struct ring_lease *lease, const void *record, uint32_t bytes)
 {
-	if (fork_word_is_child())
+	if (!fork_word_is(lease->generation))
 		return;
 	copy_in(segment, lease, record, bytes);
 	lease->head += bytes;
 	/* A fork from a signal handler may have made us a child since: its parent finishes this
 	 * record. */
-	if (fork_word_is_child())
+	if (!fork_word_is(lease->generation))
 		return;
 	/* [RING-1] release: the record's bytes are visible before the head that covers them; pairs
 	 * with RING-1 in ring_consumer.c. */
@@ -85,7 +86,8 @@ void ring_producer_write(
 
 void ring_producer_release(struct segment *segment, struct ring_lease *lease)
 {
-	if (fork_word_is_child())
+	/* In a child the lease's word is its parent's, and so is what was leased. */
+	if (!fork_word_is(lease->generation))
 		return;
 	/* [DIRTY-1] seq_cst: the head is visible to the daemon that takes this bit; pairs with the
 	 * exchange in segment_map_take_dirty. */

@@ -17,6 +17,8 @@ struct ring_lease {
 	uint64_t word; /* the lease's signature */
 	uint64_t head; /* private: the shared one only follows */
 	uint32_t index;
+	uint32_t
+		generation; /* of forks: in a child that was made since, the ring is its parent's */
 };
 
 enum ring_producer_result {

@@ -115,10 +115,14 @@ void sampler_set_tick(uint64_t bytes)
 	atomic_store_explicit(&sampler.tick, bytes, memory_order_relaxed);
 }
 
+uint64_t sampler_tick(void)
+{
+	return atomic_load_explicit(&sampler.tick, memory_order_relaxed);
+}
+
 static void load_countdown(struct thread_state *state, uint64_t distance)
 {
-	/* relaxed: see the header's table. */
-	uint64_t tick = atomic_load_explicit(&sampler.tick, memory_order_relaxed);
+	uint64_t tick = sampler_tick();
 
 	state->countdown = distance < tick ? distance : tick;
 	state->residual = distance - state->countdown;

@@ -48,6 +48,7 @@ uint64_t sampler_interval(void);
  * it over at their next slow entry; samples taken keep the T they were taken under. */
 void sampler_set_interval(uint64_t interval_bytes);
 void sampler_set_tick(uint64_t bytes);
+uint64_t sampler_tick(void);
 
 /* One sample was kept at `now_ns`: doubles T above the ceiling and while the map or the stack store
  * is nearly full (`crowded`), halves it again once the rate is below a quarter of the ceiling. */

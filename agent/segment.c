@@ -76,8 +76,7 @@ static void *map_shared(long fd, size_t size)
 	return (void *)address;
 }
 
-static void describe(struct wire_header *header, const struct segment *segment,
-	uint64_t interval_bytes, uint64_t now_ns)
+static void describe(struct wire_header *header, const struct segment_facts *facts)
 {
 	static const char version[] = SPPROF_VERSION;
 
@@ -85,20 +84,27 @@ static void describe(struct wire_header *header, const struct segment *segment,
 	header->major = WIRE_MAJOR;
 	header->minor = WIRE_MINOR;
 	header->header_size = sizeof *header;
-	header->ring_count = segment->ring_count;
-	header->ring_size = segment->ring_size;
+	header->ring_count = facts->ring_count;
+	header->ring_size = facts->ring_size;
 	header->pid_hint = (uint32_t)raw_syscall0(SYS_getpid);
-	header->load_ns = now_ns;
-	header->interval_bytes = interval_bytes;
-	header->flags = WIRE_FLAG_FROM_START;
+	header->load_ns = facts->now_ns;
+	header->interval_bytes = facts->interval_bytes;
+	header->flags = facts->flags;
+	header->filter_cells = facts->filter_cells;
+	header->generation = facts->generation;
+	header->map_address = (uintptr_t)facts->map;
+	header->map_max_levels = facts->map_levels;
+	header->stacks_address = (uintptr_t)facts->stacks;
+	header->stack_count = facts->stack_count;
+	header->blocks_address = (uintptr_t)facts->blocks;
+	header->block_count = facts->block_count;
 	for (unsigned i = 0; i < sizeof version && i < sizeof header->agent_version - 1; i++)
 		header->agent_version[i] = version[i];
 }
 
-int segment_create(struct segment *segment, uint32_t ring_count, uint32_t ring_size,
-	uint64_t interval_bytes, uint64_t now_ns)
+int segment_create(struct segment *segment, const struct segment_facts *facts)
 {
-	size_t size = wire_segment_size(ring_count, ring_size);
+	size_t size = wire_segment_size(facts->ring_count, facts->ring_size);
 	struct stat status;
 
 	if (soft_limit(RLIMIT_FSIZE) < size)
@@ -119,13 +125,13 @@ int segment_create(struct segment *segment, uint32_t ring_count, uint32_t ring_s
 		.header = (struct wire_header *)base,
 		.rings = (struct wire_ring *)(base + WIRE_RINGS_OFFSET),
 		.data = base + WIRE_DATA_OFFSET,
-		.ring_count = ring_count,
-		.ring_size = ring_size,
+		.ring_count = facts->ring_count,
+		.ring_size = facts->ring_size,
 		.fd = (int)fd,
 		.device = status.st_dev,
 		.inode = status.st_ino,
 	};
-	describe(segment->header, segment, interval_bytes, now_ns);
+	describe(segment->header, facts);
 	raw_syscall3(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	return 0;
 }
@@ -156,6 +162,13 @@ void segment_yield_fd(struct segment *segment)
 	if (segment->fd < 0 || segment->fd >= FD_LOWEST)
 		return;
 	raw_syscall1(SYS_close, segment->fd);
+	segment->fd = -1;
+}
+
+void segment_leave(struct segment *segment)
+{
+	if (segment_fd_is_ours(segment))
+		raw_syscall1(SYS_close, segment->fd);
 	segment->fd = -1;
 }
 

@@ -22,16 +22,31 @@ struct segment {
 
 /* Zeroes `segment` and gives it a private header, so that counting always works. */
 void segment_init_private(struct segment *segment);
+/* What is told of the process to whoever reads the segment. */
+struct segment_facts {
+	uint32_t ring_count, ring_size;
+	uint32_t flags; /* enum wire_flags */
+	uint32_t generation;
+	uint64_t interval_bytes;
+	uint64_t now_ns;
+	uint32_t filter_cells;
+	/* where the map and the stacks are, for a daemon that reads them itself */
+	const void *map, *stacks, *blocks;
+	uint32_t map_levels, stack_count, block_count;
+};
 /* Makes the memfd. 0 or negative errno, then the segment is still private. No libc call that could
  * be cancelled or set errno. */
-int segment_create(struct segment *segment, uint32_t ring_count, uint32_t ring_size,
-	uint64_t interval_bytes, uint64_t now_ns);
+int segment_create(struct segment *segment, const struct segment_facts *facts);
 /* Copies /proc/self/maps into the segment, for a daemon that comes to a process that has already
  * ended. */
 void segment_store_maps(struct segment *segment);
 /* Closes the descriptor, once handed over, if the program allows itself so few that it needs this
  * one; a daemon that comes later then has to be privileged to find the segment. */
 void segment_yield_fd(struct segment *segment);
+/* In a forked child, of its parent's segment: closes the descriptor unless the program has reused
+ * its number. The mapping stays: a signal handler that forked may have interrupted somebody in it.
+ */
+void segment_leave(struct segment *segment);
 /* Whether fd still is our memfd. */
 bool segment_fd_is_ours(const struct segment *segment);
 void segment_count(struct segment *segment, _Atomic uint64_t *counter, uint64_t add);

@@ -8,28 +8,71 @@
 #include "bloom_filter.h"
 #include "fork_word.h"
 #include "lifecycle.h"
+#include "record_encode.h"
 #include "reentry_guard.h"
 #include "sampler.h"
 #include "scratch_pool.h"
 
+#define FILTER_COUNT_MAX 0x8000u /* passes of the filter that a thread keeps to itself */
+
 static struct wire_counters *counters(void)
 {
-	return &lifecycle.segment.header->counters;
+	return &lifecycle_segment()->header->counters;
 }
 
-static void count(_Atomic uint64_t *counter)
+static void count(_Atomic uint64_t *counter, uint64_t add)
 {
-	segment_count(&lifecycle.segment, counter, 1);
+	segment_count(lifecycle_segment(), counter, add);
 }
 
 static void lose(enum wire_loss reason, uint64_t bytes)
 {
-	segment_count_loss(&lifecycle.segment, reason, bytes);
+	segment_count_loss(lifecycle_segment(), reason, bytes);
 }
 
-static bool may_sample(enum lifecycle_state state)
+/* Every slow path looks after this first. False: a child that another of its threads is making a
+ * process of its own; nothing but the map may be touched. */
+static bool settled(void)
 {
-	return state == LIFECYCLE_SAMPLING && !fork_word_is_child();
+	return !fork_word_is_child() || lifecycle_settle();
+}
+
+/* Slow paths take a turn each in telling the map again. */
+static void take_turn(void)
+{
+	struct resync_parts parts = {
+		.segment = lifecycle_segment(),
+		.map = &lifecycle.map,
+		.stacks = &lifecycle.stacks,
+	};
+
+	if (resync_is_due(&lifecycle.resync, parts.segment))
+		resync_turn(&lifecycle.resync, &parts);
+}
+
+/* What a thread was before a fork, it is not in the child. */
+static void enter_generation(struct thread_state *thread)
+{
+	uint16_t generation = (uint16_t)fork_word_generation();
+
+	if (thread->generation == generation)
+		return;
+	thread->generation = generation;
+	thread->tid = 0;
+	thread->filter_positives = thread->filter_false = 0;
+	sampler_enter(thread);
+}
+
+static bool cross(struct thread_state *thread, size_t size, uint64_t *interval_bytes)
+{
+	if (!reentry_guard_enter(thread)) {
+		lose(WIRE_LOSS_REENTRY, 0);
+		return false;
+	}
+	enter_generation(thread);
+	bool sampled = sampler_cross(thread, size, interval_bytes);
+	reentry_guard_leave(thread);
+	return sampled;
 }
 
 bool tracker_decide(size_t size, uint64_t *interval_bytes)
@@ -40,19 +83,27 @@ bool tracker_decide(size_t size, uint64_t *interval_bytes)
 	thread->decisions++;
 	if (state == LIFECYCLE_STARTING)
 		return false;
-	if (!may_sample(state)) {
-		sampler_skip(thread, state == LIFECYCLE_INERT ? INT64_MAX : SAMPLER_TICK);
+	if (state == LIFECYCLE_INERT) {
+		sampler_skip(thread, INT64_MAX);
 		return false;
 	}
-	if (!reentry_guard_enter(thread)) {
-		lose(WIRE_LOSS_REENTRY, 0);
-		return false;
-	}
-	bool sampled = sampler_cross(thread, size, interval_bytes);
-	reentry_guard_leave(thread);
-	if (!sampled)
-		count(&counters()->services);
-	return sampled;
+	if (!settled() || lifecycle.state == LIFECYCLE_TRACKING || !lifecycle_listen())
+		sampler_skip(thread, sampler_tick());
+	else if (cross(thread, size, interval_bytes))
+		return true;
+	count(&counters()->services, 1);
+	if (!fork_word_is_child())
+		take_turn();
+	return false;
+}
+
+/* The stack goes with the last that refers to it. */
+static void retire(struct wire_slot *slot, uint64_t now_ns)
+{
+	uint32_t stack = heap_map_stack_ref(slot);
+
+	announce_death(lifecycle_segment(), &lifecycle.map, slot, now_ns);
+	stack_store_release(&lifecycle.stacks, stack);
 }
 
 static void remove_stale(uintptr_t address)
@@ -63,8 +114,8 @@ static void remove_stale(uintptr_t address)
 	 */
 	while ((slot = heap_map_take(&lifecycle.map, address))) {
 		bloom_filter_remove(address);
-		count(&counters()->missed_frees);
-		announce_death(&lifecycle.segment, &lifecycle.map, slot, 0);
+		count(&counters()->missed_frees, 1);
+		retire(slot, 0);
 	}
 }
 
@@ -80,66 +131,67 @@ static struct wire_slot *insert(struct heap_map_entry *entry)
 	return slot;
 }
 
-static void encode(struct wire_birth *birth, const struct heap_map_entry *entry,
-	const struct walk_result *walk)
-{
-	birth->record = (struct wire_record){
-		.size = (uint32_t)(sizeof *birth + walk->frame_count * sizeof birth->frames[0]),
-		.type = WIRE_BIRTH,
-	};
-	birth->id = entry->id;
-	birth->size_bytes = entry->size_bytes;
-	birth->interval_bytes = entry->interval_bytes;
-	birth->time_ns = entry->birth_ns;
-	birth->address = entry->address;
-	birth->tid = entry->tid;
-	birth->epoch = 0;
-	birth->frame_count = (uint16_t)walk->frame_count;
-	birth->stop = walk->stop;
-	birth->guessed = walk->guessed;
-}
-
 /* Counted per thread, for a program that frees one address over and over passes the filter each
  * time, and threads must not meet on a counter then. */
 static void flush_filter_counts(struct thread_state *thread)
 {
-	segment_count(&lifecycle.segment, &counters()->filter_positives, thread->filter_positives);
-	segment_count(&lifecycle.segment, &counters()->filter_false, thread->filter_false);
+	count(&counters()->filter_positives, thread->filter_positives);
+	count(&counters()->filter_false, thread->filter_false);
 	thread->filter_positives = 0;
 	thread->filter_false = 0;
 }
 
+static void gauge(_Atomic uint64_t *counter, uint64_t value)
+{
+	/* relaxed: a statistic. */
+	atomic_store_explicit(counter, value, memory_order_relaxed);
+}
+
 static void update_gauges(void)
 {
-	/* relaxed throughout: statistics. */
-	atomic_store_explicit(
-		&counters()->filter_saturated, bloom_filter_saturated(), memory_order_relaxed);
-	atomic_store_explicit(
-		&counters()->interval_bytes, sampler_interval(), memory_order_relaxed);
-	atomic_store_explicit(&counters()->map_slots, lifecycle.map.capacity, memory_order_relaxed);
-	atomic_store_explicit(
-		&counters()->filter_cells_used, bloom_filter_cells_used(), memory_order_relaxed);
-	atomic_store_explicit(&counters()->rule_misses, walk_misses(), memory_order_relaxed);
-	atomic_store_explicit(&counters()->map_collisions,
-		atomic_load_explicit(&lifecycle.map.collisions, memory_order_relaxed),
-		memory_order_relaxed);
+	struct wire_counters *c = counters();
+	const struct heap_map *map = &lifecycle.map;
+
+	gauge(&c->interval_bytes, sampler_interval());
+	gauge(&c->map_slots, map->capacity);
+	gauge(&c->filter_cells_used, bloom_filter_cells_used());
+	gauge(&c->filter_saturated, bloom_filter_saturated());
+	gauge(&c->rule_misses, walk_misses());
+	gauge(&c->stacks, stack_store_stacks_in_use(&lifecycle.stacks));
+	gauge(&c->stack_blocks, stack_store_blocks_in_use(&lifecycle.stacks));
+	/* relaxed: a statistic. */
+	gauge(&c->map_collisions, atomic_load_explicit(&map->collisions, memory_order_relaxed));
+}
+
+static uint32_t keep_stack(const struct stack_view *view)
+{
+	uint32_t stack = stack_store_intern(&lifecycle.stacks, view);
+
+	if (stack == 0)
+		count(&counters()->stacks_not_kept, 1);
+	return stack;
 }
 
 static void capture(
 	struct wire_birth *birth, struct heap_map_entry *entry, const struct walk_regs *caller)
 {
 	struct walk_result walk;
+	struct stack_view view = {.frames = birth->frames, .module_epoch = walk_epoch()};
 
-	birth->module_epoch = walk_epoch();
 	walk_stack(caller, birth->frames, WIRE_MAX_FRAMES, &walk);
+	view.frame_count = (uint16_t)walk.frame_count;
+	view.stop = walk.stop;
+	view.guessed = walk.guessed;
+	entry->stack_ref = keep_stack(&view);
 	struct wire_slot *slot = insert(entry);
 	if (!slot) {
+		stack_store_release(&lifecycle.stacks, entry->stack_ref);
 		lose(WIRE_LOSS_MAP_FULL, sampler_weight(entry->size_bytes, entry->interval_bytes));
 		return;
 	}
-	encode(birth, entry, &walk);
-	announce_birth(&lifecycle.segment, &lifecycle.map, slot, birth);
-	count(&counters()->samples);
+	record_encode_birth(birth, entry, &view, 0);
+	announce_birth(lifecycle_segment(), &lifecycle.map, slot, birth);
+	count(&counters()->samples, 1);
 	update_gauges();
 }
 
@@ -169,25 +221,32 @@ void tracker_birth(
 		scratch_pool_reap(entry.birth_ns);
 	}
 	flush_filter_counts(thread);
-	sampler_brake(entry.birth_ns, heap_map_crowded(&lifecycle.map));
+	sampler_brake(entry.birth_ns,
+		heap_map_crowded(&lifecycle.map) || stack_store_crowded(&lifecycle.stacks));
+	take_turn();
 	reentry_guard_leave(thread);
 }
 
-/* A forked child's entries die silently: their ids are its parent's. */
-static void bury(struct wire_slot *slot, uintptr_t address)
+/* While another thread settles the child there is nobody to tell, and BUSY and LIMBO would be taken
+ * for the parent's. */
+static void forget(uintptr_t address)
 {
+	uint32_t stack;
+
+	if (!heap_map_forget(&lifecycle.map, address, &stack))
+		return;
 	bloom_filter_remove(address);
-	if (fork_word_is_child())
-		heap_map_bury(&lifecycle.map, slot);
-	else
-		announce_death(&lifecycle.segment, &lifecycle.map, slot, lifecycle_now_ns());
+	stack_store_release(&lifecycle.stacks, stack);
 }
 
 static bool in_filter(uintptr_t address)
 {
+	struct thread_state *thread = &thread_state;
+
 	if (!bloom_filter_contains(address))
 		return false;
-	thread_state.filter_positives++;
+	if (++thread->filter_positives >= FILTER_COUNT_MAX && settled())
+		flush_filter_counts(thread);
 	return true;
 }
 
@@ -195,17 +254,28 @@ void tracker_death(void *address)
 {
 	if (!in_filter((uintptr_t)address))
 		return;
+	if (!settled()) {
+		forget((uintptr_t)address);
+		return;
+	}
 	struct wire_slot *slot = heap_map_take(&lifecycle.map, (uintptr_t)address);
-	if (slot)
-		bury(slot, (uintptr_t)address);
-	else
+	if (!slot) {
 		thread_state.filter_false++;
+		return;
+	}
+	bloom_filter_remove((uintptr_t)address);
+	retire(slot, lifecycle_now_ns());
+	take_turn();
 }
 
 struct wire_slot *tracker_suspend(void *address)
 {
 	if (!in_filter((uintptr_t)address))
 		return NULL;
+	if (!settled()) {
+		forget((uintptr_t)address);
+		return NULL;
+	}
 	struct wire_slot *slot = heap_map_suspend(&lifecycle.map, (uintptr_t)address);
 	if (!slot)
 		thread_state.filter_false++;
@@ -220,5 +290,6 @@ void tracker_resume(struct wire_slot *slot)
 void tracker_replaced(struct wire_slot *slot, void *address)
 {
 	heap_map_take_suspended(&lifecycle.map, slot);
-	bury(slot, (uintptr_t)address);
+	bloom_filter_remove((uintptr_t)address);
+	retire(slot, lifecycle_now_ns());
 }

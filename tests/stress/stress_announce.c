@@ -232,7 +232,10 @@ int main(void)
 	id_limit = (uint64_t)operations * THREADS + 2;
 	id_state = calloc(1, id_limit);
 	if (!id_state || fork_word_make() != 0 ||
-		segment_create(&segment, RINGS, RING_SIZE, 1, 1) != 0 ||
+		segment_create(&segment, &(struct segment_facts){.ring_count = RINGS,
+						 .ring_size = RING_SIZE,
+						 .interval_bytes = 1,
+						 .now_ns = 1}) != 0 ||
 		heap_map_init(&map, private_memory_map(size), size) != 0)
 		abort();
 	own_segment(segment.fd);

@@ -274,7 +274,11 @@ int main(void)
 	for (unsigned i = 0; i < WRITERS; i++)
 		if (!(seen[i] = calloc(1, number_limit)))
 			abort();
-	if (accounts == MAP_FAILED || segment_create(&segment, RINGS, RING_SIZE, 1, 1) != 0)
+	if (accounts == MAP_FAILED ||
+		segment_create(&segment, &(struct segment_facts){.ring_count = RINGS,
+						 .ring_size = RING_SIZE,
+						 .interval_bytes = 1,
+						 .now_ns = 1}) != 0)
 		abort();
 	own_segment(segment.fd);
 	if (segment_source_open(&map, &segment) != 0 || ring_consumer_new(&consumer, map) != 0)

@@ -81,7 +81,6 @@ struct wire_counters {
 	_Atomic uint64_t resync_slots;     /* slots looked at in these, at most WIRE_SLICE_SLOTS each */
 	_Atomic uint64_t resync_lives;     /* LIVE records written in these */
 	_Atomic uint64_t resync_refused;   /* turns that ended for want of room in the rings */
-	_Atomic uint64_t crossings_missed; /* thresholds crossed while sampling was stopped */
 };
 
 /* What the daemon asks for. Zero: nothing. The agent believes none of it blindly: an epoch is only
@@ -144,6 +143,7 @@ struct wire_header {
 
 enum wire_flags {
 	WIRE_FLAG_FROM_START = 1u << 0, /* the agent was there before main() */
+	WIRE_FLAG_FORKED = 1u << 1,     /* the maker is a forked child: its map has entries that it inherited */
 };
 
 _Static_assert(sizeof(struct wire_counters) <= 512, "counters outgrew their area");

@@ -9,7 +9,8 @@ unit_tests += \
 	tests/unit/agent/test_bloom_filter \
 	tests/unit/agent/test_settings \
 	tests/unit/agent/test_reentry_guard \
-	tests/unit/agent/test_announce
+	tests/unit/agent/test_announce \
+	tests/unit/agent/test_resync
 
 tests_unit_agent_test_sampler_SOURCES = tests/unit/agent/test_sampler.c
 tests_unit_agent_test_sampler_CPPFLAGS = $(agent_test_cppflags)
@@ -32,3 +33,6 @@ tests_unit_agent_test_announce_LDADD = $(agent_test_ldadd)
 tests_unit_agent_test_reentry_guard_SOURCES = tests/unit/agent/test_reentry_guard.c
 tests_unit_agent_test_reentry_guard_CPPFLAGS = $(agent_test_cppflags)
 tests_unit_agent_test_reentry_guard_LDADD = $(agent_test_ldadd)
+tests_unit_agent_test_resync_SOURCES = tests/unit/agent/test_resync.c
+tests_unit_agent_test_resync_CPPFLAGS = $(agent_test_cppflags)
+tests_unit_agent_test_resync_LDADD = $(agent_test_ldadd)

@@ -35,7 +35,11 @@ static void set_up(void)
 
 	ck_assert_int_eq(fork_word_make(), 0);
 	segment_init_private(&segment);
-	ck_assert_int_eq(segment_create(&segment, RINGS, RING_SIZE, 1024, 77), 0);
+	ck_assert_int_eq(segment_create(&segment, &(struct segment_facts){.ring_count = RINGS,
+							  .ring_size = RING_SIZE,
+							  .interval_bytes = 1024,
+							  .now_ns = 77}),
+		0);
 	own_segment(segment.fd);
 	ck_assert_int_eq(heap_map_init(&map, private_memory_map(size), size), 0);
 	memset(tail, 0, sizeof tail);
