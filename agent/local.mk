@@ -38,6 +38,7 @@ libspprof_agent_la_CFLAGS = $(agent_cflags) -fexceptions -fasynchronous-unwind-t
 libspprof_agent_la_SOURCES = \
 	agent/lifecycle.c \
 	agent/tracker.c \
+	agent/public_api.c \
 	agent/attach.c \
 	agent/platform/linux/next_allocator.c \
 	agent/platform/linux/interpose_malloc.c \

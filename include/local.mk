@@ -1,3 +1,9 @@
+# For programs that want a word with their profiler.
+spprofincludedir = $(includedir)/spprof
+dist_spprofinclude_HEADERS = include/spprof/spprof.h
+pkgconfigdir = $(libdir)/pkgconfig
+pkgconfig_DATA = include/spprof.pc
+
 noinst_HEADERS += \
 	include/spprof/wire/segment.h \
 	include/spprof/wire/ring.h \

@@ -2,6 +2,7 @@
 # instrumented builds leave those out that preload it.
 preload_tests = \
 	tests/integration/test_entry_points.sh \
+	tests/integration/test_control.sh \
 	tests/integration/test_instructions.sh \
 	tests/integration/test_surroundings.sh \
 	tests/integration/test_syscalls.sh \

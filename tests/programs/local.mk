@@ -39,3 +39,15 @@ check_PROGRAMS += tests/programs/fake_worker
 tests_programs_fake_worker_CPPFLAGS = $(test_cppflags)
 tests_programs_fake_worker_CFLAGS = $(AM_CFLAGS) -fno-omit-frame-pointer
 tests_programs_fake_worker_LDADD = libfakesegment.la
+
+# Programs that control their profiler.
+check_PROGRAMS += tests/programs/controlled tests/programs/controlled_no_pie tests/programs/controlled_cxx
+tests_programs_controlled_SOURCES = tests/programs/controlled.c
+tests_programs_controlled_CPPFLAGS = -I$(srcdir)/include
+tests_programs_controlled_CFLAGS = $(AM_CFLAGS) -fno-builtin -pthread
+tests_programs_controlled_no_pie_SOURCES = tests/programs/controlled.c
+tests_programs_controlled_no_pie_CPPFLAGS = -I$(srcdir)/include
+tests_programs_controlled_no_pie_CFLAGS = $(AM_CFLAGS) -fno-builtin -pthread -fno-pie
+tests_programs_controlled_no_pie_LDFLAGS = $(AM_LDFLAGS) -no-pie
+tests_programs_controlled_cxx_SOURCES = tests/programs/controlled.cpp
+tests_programs_controlled_cxx_CPPFLAGS = -I$(srcdir)/include
