@@ -11,10 +11,10 @@
  * The first cell, a byte, decides nearly every free. The others are nibbles of a table of their
  * own, which keeps the first table sparse. Any thread.
  *
- *   field   writer                        reader        order
- *   cells   whoever samples, before       every free    relaxed: whoever frees p got p from the
- * thread malloc returns p; whoever                   that counted it, and that hand-over orders
- * both took p out of the map
+ *   field  writer                            reader      order
+ *   cells  whoever samples p, before malloc  every free  relaxed: whoever frees p got p from the
+ *          returns it; whoever took p out                thread that counted it, and that hand-over
+ *          of the map                                    orders both
  */
 #pragma once
 #include <stdatomic.h>

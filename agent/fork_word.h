@@ -8,11 +8,10 @@
  * process of its own and ends with a new generation. Whatever began under an older generation is
  * void.
  *
- *   field       writer             reader       order
- *   word        the kernel wipes;  every hook   relaxed for the question whether we are a child:
- * the kernel who settles                     wipes it before the child runs; [FORK-1]
- * release/acquire: what was settled, for threads that the child starts meanwhile generation  who
- * settles        every hook   relaxed: changes while the word says FORK_SETTLING
+ *   field       writer         reader      order
+ *   word        kernel (wipes  every hook  [FORK-1] release/acquire: what was settled, for threads
+ *               it), settler               that the child starts meanwhile
+ *   generation  settler        every hook  relaxed: changes only while the word says FORK_SETTLING
  */
 #pragma once
 #include <stdatomic.h>

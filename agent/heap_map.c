@@ -1,7 +1,7 @@
 /*
  * Keys are address << 3 | tag, so no alignment of addresses is assumed (they have at most 61
- * significant bits). A window is an aligned group of slots; a lookup reads all of it in every level
- * in use and never stops at a free slot, so buried slots can be reused at once.
+ * significant bits). A window is an aligned group of slots; a lookup reads all of every window in use
+ * and never stops at a free slot, so buried slots can be reused at once.
  */
 #include "heap_map.h"
 #include "fence.h"
@@ -39,14 +39,19 @@ int heap_map_init(struct heap_map *map, void *memory, size_t size)
 		left -= count;
 	}
 	/* relaxed: nobody else knows the map yet. */
-	atomic_store_explicit(&map->levels, 1, memory_order_relaxed);
+	atomic_store_explicit(&map->windows, 1, memory_order_relaxed);
 	return map->level_count > 0 ? 0 : -ENOMEM;
 }
 
-static struct wire_slot *window(const struct heap_map_level *level, uintptr_t address)
+/* Windows in the order in which they are tried: one in each level, and where all of these are full another
+ * one in each. Other multipliers than the filter's: what collides there must not collide here. */
+static struct wire_slot *window(const struct heap_map *map, uint32_t number, uintptr_t address)
 {
-	/* Another multiplier than the filter's: what collides there must not collide here. */
-	uint64_t hash = (uint64_t)address * UINT64_C(0xd6e8feb86659fd93);
+	bool second = number >= map->level_count;
+	const struct heap_map_level *level =
+		&map->level[second ? number - map->level_count : number];
+	uint64_t hash = (uint64_t)address *
+			(second ? UINT64_C(0xa0761d6478bd642f) : UINT64_C(0xd6e8feb86659fd93));
 	uint64_t index = hash >> (64 - level->bits);
 
 	return &level->slots[index & ~(uint64_t)(HEAP_MAP_WINDOW - 1)];
@@ -66,37 +71,37 @@ static bool claim_free(struct heap_map *map, struct wire_slot *slot)
 		&slot->key, &key, busy_key(map), memory_order_acquire, memory_order_relaxed);
 }
 
-static struct wire_slot *claim_in_level(struct heap_map *map, uint32_t index, uintptr_t address)
+static struct wire_slot *claim_in_window(struct heap_map *map, uint32_t number, uintptr_t address)
 {
-	struct wire_slot *slots = window(&map->level[index], address);
+	struct wire_slot *slots = window(map, number, address);
 
 	for (unsigned i = 0; i < HEAP_MAP_WINDOW; i++) {
 		if (!claim_free(map, &slots[i]))
 			continue;
-		if (i > 0 || index > 0) /* relaxed: a statistic. */
+		if (i > 0 || number > 0) /* relaxed: a statistic. */
 			atomic_fetch_add_explicit(&map->collisions, 1, memory_order_relaxed);
 		return &slots[i];
 	}
 	return NULL;
 }
 
-static void raise_levels(struct heap_map *map, uint32_t wanted)
+static void raise_windows(struct heap_map *map, uint32_t wanted)
 {
 	/* relaxed: see the header's table. */
-	uint32_t levels = atomic_load_explicit(&map->levels, memory_order_relaxed);
+	uint32_t windows = atomic_load_explicit(&map->windows, memory_order_relaxed);
 
-	while (levels < wanted && !atomic_compare_exchange_weak_explicit(&map->levels, &levels,
-					  wanted, memory_order_relaxed, memory_order_relaxed))
+	while (windows < wanted && !atomic_compare_exchange_weak_explicit(&map->windows, &windows,
+					   wanted, memory_order_relaxed, memory_order_relaxed))
 		;
 }
 
 static struct wire_slot *claim(struct heap_map *map, uintptr_t address)
 {
-	for (uint32_t i = 0; i < map->level_count; i++) {
-		struct wire_slot *slot = claim_in_level(map, i, address);
+	for (uint32_t i = 0; i < 2 * map->level_count; i++) {
+		struct wire_slot *slot = claim_in_window(map, i, address);
 
 		if (slot) {
-			raise_levels(map, i + 1);
+			raise_windows(map, i + 1);
 			return slot;
 		}
 	}
@@ -148,10 +153,10 @@ static struct wire_slot *find(struct heap_map *map, uintptr_t address)
 {
 	uint64_t key = key_of(address, WIRE_SLOT_FINAL);
 	/* relaxed: see the header's table. */
-	uint32_t levels = atomic_load_explicit(&map->levels, memory_order_relaxed);
+	uint32_t windows = atomic_load_explicit(&map->windows, memory_order_relaxed);
 
-	for (uint32_t level = 0; level < levels; level++) {
-		struct wire_slot *slots = window(&map->level[level], address);
+	for (uint32_t number = 0; number < windows; number++) {
+		struct wire_slot *slots = window(map, number, address);
 
 		for (unsigned i = 0; i < HEAP_MAP_WINDOW; i++)
 			/* relaxed: a hint, change_key decides. */
@@ -281,18 +286,21 @@ uint32_t heap_map_stack_ref(const struct wire_slot *slot)
 bool heap_map_crowded(const struct heap_map *map)
 {
 	/* relaxed: a statistic. */
-	return atomic_load_explicit(&map->used_slots, memory_order_relaxed) >=
-	       map->capacity / 4 * 3;
+	return atomic_load_explicit(&map->used_slots, memory_order_relaxed) >= map->capacity / 2;
+}
+
+uint32_t heap_map_levels_in_use(const struct heap_map *map)
+{
+	/* relaxed: a level is raised before its first slot is FINAL, hence before that birth is told. */
+	uint32_t windows = atomic_load_explicit(&map->windows, memory_order_relaxed);
+
+	return windows < map->level_count ? windows : map->level_count;
 }
 
 uint32_t heap_map_slots_in_use(const struct heap_map *map)
 {
-	/* relaxed: a level is raised before its first slot is FINAL, hence before that birth is
-	 * told. */
-	uint32_t levels = atomic_load_explicit(&map->levels, memory_order_relaxed);
-
 	/* 2^k + 2^(k+1) + … */
-	return ((1u << levels) - 1) << WIRE_MAP_LEVEL0_BITS;
+	return ((1u << heap_map_levels_in_use(map)) - 1) << WIRE_MAP_LEVEL0_BITS;
 }
 
 struct wire_slot *heap_map_slot(struct heap_map *map, uint32_t number)

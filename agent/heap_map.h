@@ -1,18 +1,21 @@
 /*
  * The truth: which live addresses are sampled, and what each stands for. Lock-free open addressing
- * over a fixed window of slots; where a window is full, the next level (twice as large) is tried,
- * so memory follows the number of live samples. Slots never move and their memory keeps its type.
+ * over fixed windows of slots; where a window is full, one in the next level (twice as large) is
+ * tried, and where all levels' are, a second one in each: memory follows the number of live samples,
+ * and inserts are refused from a load of about two thirds on. Slots never move and their memory keeps its type.
  * Any thread, also in signal handlers; a thread that dies half-way leaves one slot BUSY for good.
  *
  * A slot's key:  EMPTY → BUSY → FINAL(p) → BUSY → TOMB → BUSY → …,  FINAL(p) ⇄ LIMBO(p) in realloc.
  * BUSY belongs to one thread; LIMBO never matches a lookup.
  *
- *   field     writer                     reader              order
- *   key       whoever wins the CAS       any                 [MAP-1] acquire/release: the slot's
- * fields id … tid  the slot's BUSY owner      who saw FINAL       relaxed: re-checked by key and id
- *   announced announcer                  retire              [ANN-1] full fences on both sides
- * (announce.c) levels    inserter, before FINAL     lookups             relaxed: ordered by the
- * hand-over of p itself
+ *   field      writer                 reader       order
+ *   key        whoever wins the CAS   any          [MAP-1] acquire/release: the slot's fields
+ *   id_mark    BUSY's owner;          any          [ANN-1] release/acquire: a BIRTH's head before
+ *              announcer by CAS                    the mark, before a DEATH written because of it
+ *   size … tid BUSY's owner           who saw      relaxed: re-checked by the id
+ *                                     FINAL
+ *   windows    inserter, before FINAL lookups      relaxed: ordered by the hand-over of p itself
+ *   generation settling child         any          relaxed: ordered by FORK-1
  */
 #pragma once
 #include <stdatomic.h>
@@ -32,7 +35,7 @@ struct heap_map {
 	struct heap_map_level level[WIRE_MAP_MAX_LEVELS];
 	uint32_t level_count;	     /* that memory was reserved for */
 	_Atomic uint32_t generation; /* of BUSY keys and marks; rises in forked children */
-	_Atomic uint32_t levels;     /* in use */
+	_Atomic uint32_t windows;    /* per address in use: one in each level, then a second one */
 	_Atomic uint64_t next_id;    /* last id drawn */
 	_Atomic uint64_t used_slots; /* not EMPTY and not TOMB */
 	_Atomic uint64_t collisions;
@@ -96,10 +99,11 @@ bool heap_map_holds(const struct wire_slot *slot, uintptr_t address, uint64_t id
 bool heap_map_has_id(const struct wire_slot *slot, uint64_t id);
 /* On a slot that is ours (BUSY or LIMBO). */
 uint32_t heap_map_stack_ref(const struct wire_slot *slot);
-/* At least 3/4 of all slots are in use. */
+/* At least half of all slots are in use: it is time to sample less, before inserts are refused. */
 bool heap_map_crowded(const struct heap_map *map);
 
 /* Slots by number, over all levels in use. */
+uint32_t heap_map_levels_in_use(const struct heap_map *map);
 uint32_t heap_map_slots_in_use(const struct heap_map *map);
 struct wire_slot *heap_map_slot(struct heap_map *map, uint32_t number);
 /* A copy of what lives there, all of it one block's: FINAL, in the middle of a realloc, or about to

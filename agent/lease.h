@@ -6,8 +6,8 @@
  * point.
  *
  *   field  writer                 reader  order
- *   word   holder; reaper by CAS  any     [LEASE-1] acquire/release: one holder's writes before the
- * next's
+ *   word   holder; reaper by CAS  any     [LEASE-1] acquire/release: one holder's writes before
+ *                                         the next's
  */
 #pragma once
 #include <stdatomic.h>

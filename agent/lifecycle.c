@@ -165,9 +165,13 @@ static int make_segment(
 	};
 
 	int error = segment_create(segment, &facts);
-	if (error == 0)
-		segment_store_maps(segment);
-	return error;
+	if (error != 0)
+		return error;
+	/* relaxed: nobody has the descriptor yet. */
+	atomic_store_explicit(&segment->header->map_levels, heap_map_levels_in_use(&lifecycle.map),
+		memory_order_relaxed);
+	segment_store_maps(segment);
+	return 0;
 }
 
 static void publish_segment(struct segment *segment)

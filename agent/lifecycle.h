@@ -3,12 +3,12 @@
  * constructor comes first), sampling until it is told to stop, or inert. A forked child becomes a
  * process of its own at its first slow entry: it keeps its copy of the map and makes a segment.
  *
- *   field         writer             reader       order
- *   state         setting-up thread; every hook   [LIFE-1] acquire/release: everything that was set
- * up settling child segment       setting-up thread; every hook   ordered by state, in a child by
- * FORK-1: relaxed settling child stopped       the program        slow paths   relaxed: it stands
- * for itself heard         slow paths         slow paths   relaxed: which of the daemon's wishes
- * was taken over
+ *   field    writer                       reader      order
+ *   state    who sets up; settling child  every hook  [LIFE-1] acquire/release: what was set up
+ *   segment  who sets up; settling child  every hook  relaxed: ordered by LIFE-1, in a child FORK-1
+ *   stopped  the program                  slow paths  relaxed: it stands for itself
+ *   heard    slow paths                   slow paths  relaxed: which of the daemon's wishes was
+ *                                                     taken over last
  */
 #pragma once
 #include <stdatomic.h>

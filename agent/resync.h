@@ -8,11 +8,12 @@
  * past it, after it holds a ring with room: what was claimed is told. Whoever finds nothing left
  * claims the end and writes END with the number of LIVEs. Why that is enough: docs/concurrency.md.
  *
- *   field           writer            reader            order
- *   walk            any, by CAS       any               [SYNC-2] acq_rel: whoever sees an epoch in
- * it sees that it was asked for, and never goes back to an older one; what the slots hold is
- * ordered by MAP-1 and ANN-1 control.resync  daemon            any               [SYNC-1]
- * release/acquire: what the daemon had drained was in the map before we look
+ *   field           writer       reader  order
+ *   walk            any, by CAS  any     [SYNC-2] acq_rel: whoever sees an epoch in it sees that it
+ *                                        was asked for, and never goes back to an older one; what
+ *                                        the slots hold is ordered by MAP-1 and ANN-1
+ *   control.resync  daemon       any     [SYNC-1] release/acquire: what the daemon had drained was
+ *                                        in the map before we look
  */
 #pragma once
 #include <stdatomic.h>

@@ -119,6 +119,17 @@ static void remove_stale(uintptr_t address)
 	}
 }
 
+/* Before the birth is told: whoever reads the map by itself must look where it is. */
+static void publish_levels(void)
+{
+	_Atomic uint32_t *published = &lifecycle_segment()->header->map_levels;
+	uint32_t levels = heap_map_levels_in_use(&lifecycle.map);
+
+	/* relaxed: ordered before the birth's head by RING-1. */
+	if (atomic_load_explicit(published, memory_order_relaxed) != levels)
+		atomic_store_explicit(published, levels, memory_order_relaxed);
+}
+
 static struct wire_slot *insert(struct heap_map_entry *entry)
 {
 	if (bloom_filter_contains(entry->address))
@@ -128,6 +139,7 @@ static struct wire_slot *insert(struct heap_map_entry *entry)
 	struct wire_slot *slot = heap_map_insert(&lifecycle.map, entry);
 	if (!slot)
 		bloom_filter_remove(entry->address);
+	publish_levels();
 	return slot;
 }
 

@@ -23,3 +23,8 @@ EXTRA_DIST += tests/bench/overhead.py
 check_PROGRAMS += tests/bench/bench_symbolizer
 tests_bench_bench_symbolizer_CPPFLAGS = $(server_test_cppflags)
 tests_bench_bench_symbolizer_LDADD = $(server_test_ldadd)
+
+# bench_heap_map [MILLIONS]
+check_PROGRAMS += tests/bench/bench_heap_map
+tests_bench_bench_heap_map_CPPFLAGS = $(test_cppflags) $(agent_cppflags)
+tests_bench_bench_heap_map_LDADD = libagent.la
