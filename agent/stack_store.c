@@ -1,7 +1,7 @@
 /*
  * An entry is found by hash in an aligned window of 8. Where a window is full the next level (four
  * times as large) is tried, so a program with few stacks touches few pages; where all of them are
- * full, every level once more with another window, so that few stacks are refused before nearly all
+ * full, every level twice more with other windows, so that hardly a stack is refused before most
  * entries are in use. Entries never move and their memory keeps its type, so any thread may look at
  * refs and hash of any of them at any time; whatever else it wants to see, it takes a reference
  * first and compares afterwards. Two threads that bring the same new stack at once make two
@@ -24,6 +24,7 @@
 
 #define LEVEL0_ENTRIES	 512u
 #define BLOCKS_PER_ENTRY 3u
+#define CHOICES		 3u /* windows of each level */
 #define ENTRIES_MAX	 (1u << 28)
 #define CHAIN_MAX	 (WIRE_MAX_FRAMES * STACK_CODE_MAX / WIRE_BLOCK_BYTES + 1)
 
@@ -230,12 +231,12 @@ static uint64_t hash_of(const struct stack_view *view)
 	return even ^ even >> 29;
 }
 
-/* The `index`th place to look: all levels, and then all once more with another window. */
+/* The `index`th place to look: all levels, then all again with other windows. */
 static struct wire_stack *window(const struct stack_store *store, uint32_t index, uint64_t hash)
 {
 	uint32_t count = store->level_count;
 	const struct stack_store_level *level =
-		&store->level[index < count ? index : index - count];
+		&store->level[index < count ? index : index % count];
 	/* An own multiplier each: what shares a window here must not share the next. */
 	uint64_t spread = hash * (UINT64_C(0x9e3779b97f4a7c15) * (2 * index + 1)) >> 32;
 	uint64_t chosen = spread * level->windows >> 32;
@@ -344,7 +345,7 @@ static void raise_levels(struct stack_store *store, uint32_t wanted)
 
 static struct wire_stack *claim(struct stack_store *store, uint64_t hash)
 {
-	for (uint32_t index = 0; index < 2 * store->level_count; index++) {
+	for (uint32_t index = 0; index < CHOICES * store->level_count; index++) {
 		struct wire_stack *stack = window(store, index, hash);
 
 		for (unsigned i = 0; i < STACK_STORE_WINDOW; i++, stack++) {

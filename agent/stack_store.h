@@ -38,7 +38,7 @@ struct stack_store {
 	uint32_t stack_count, block_count;
 	uint32_t level_count;
 	struct stack_store_level level[STACK_STORE_MAX_LEVELS];
-	_Atomic uint32_t levels;      /* in use; beyond level_count: second windows as well */
+	_Atomic uint32_t levels;      /* in use; beyond level_count: other windows as well */
 	_Atomic uint32_t bump;	      /* blocks from here on were never used */
 	_Atomic uint64_t free_blocks; /* tag << 32 | first of the list, 0: empty */
 	_Atomic uint32_t stacks_in_use, blocks_in_use; /* what was left behind included */
