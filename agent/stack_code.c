@@ -64,32 +64,63 @@ static __attribute__((noinline)) uint64_t read_slowly(struct cursor *c)
 	return number;
 }
 
-/* Any number of up to 8 bytes that lies in the first bytes of `word`. */
-static inline uint64_t read_word(struct cursor *c, uint64_t word)
+/* The number in the lowest bytes of `word` that `stop` ends: its lowest bit set is the first bit 7
+ * that is clear in `word`. */
+static inline uint64_t unpack(uint64_t word, uint64_t stop)
 {
-	uint64_t stop = ~word & LEB_MORE;
-
-	if (stop == 0)
-		return read_slowly(c);
-	c->at += (unsigned)__builtin_ctzll(stop) / 8 + 1;
 	word &= stop ^ (stop - 1);
 	word = (word & UINT64_C(0x007f007f007f007f)) | (word & UINT64_C(0x7f007f007f007f00)) >> 1;
 	word = (word & UINT64_C(0x00003fff00003fff)) | (word & UINT64_C(0x3fff00003fff0000)) >> 2;
 	return (word & UINT64_C(0x0fffffff)) | (word & UINT64_C(0x0fffffff00000000)) >> 4;
 }
 
-static inline uint64_t read_number(struct cursor *c)
+/* A number of at most 8 bytes; NULL: longer. Returns where the next one begins. */
+static inline const uint8_t *read_quickly(const uint8_t *at, uint64_t *number)
 {
-	uint64_t word;
+	uint64_t word, stop;
 
-	if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__ || c->end - c->at < (ptrdiff_t)sizeof word)
-		return read_slowly(c);
-	memcpy(&word, c->at, sizeof word);
+	memcpy(&word, at, sizeof word);
 	/* Within a module, 3 bytes as a rule. */
-	if ((word & 0x808080) != 0x8080)
-		return read_word(c, word);
-	c->at += 3;
-	return (word & 0x7f) | (word >> 1 & 0x3f80) | (word >> 2 & 0x1fc000);
+	if ((word & 0x808080) == 0x8080) {
+		*number = (word & 0x7f) | (word >> 1 & 0x3f80) | (word >> 2 & 0x1fc000);
+		return at + 3;
+	}
+	stop = ~word & LEB_MORE;
+	if (stop == 0)
+		return NULL;
+	*number = unpack(word, stop);
+	return at + (unsigned)__builtin_ctzll(stop) / 8 + 1;
+}
+
+/* Compares with `wanted`, or if that is NULL writes to `out`. One body, two functions: which one it
+ * is, is known where it is called. */
+static inline __attribute__((always_inline)) bool each_frame(
+	const struct stack_code *code, const uint64_t *wanted, uint64_t *out, uint32_t count)
+{
+	const bool quick = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+	struct cursor cursor = {.code = code};
+	const uint8_t *at, *next, *limit;
+	uint64_t frame = 0, number;
+
+	enter(&cursor, code->first);
+	at = cursor.at;
+	limit = cursor.end - 8;
+	for (uint32_t i = 0; i < count; i++) {
+		if (quick && at <= limit && (next = read_quickly(at, &number))) {
+			at = next;
+		} else {
+			cursor.at = (uint8_t *)at;
+			number = read_slowly(&cursor);
+			at = cursor.at;
+			limit = cursor.end - 8;
+		}
+		frame += unzigzag(number);
+		if (!wanted)
+			out[i] = frame;
+		else if (frame != wanted[i])
+			return false;
+	}
+	return true;
 }
 
 uint32_t stack_code_bytes(const uint64_t *frames, uint32_t count)
@@ -128,26 +159,10 @@ void stack_code_write(const struct stack_code *code, const uint64_t *frames, uin
 
 bool stack_code_equals(const struct stack_code *code, const uint64_t *frames, uint32_t count)
 {
-	struct cursor cursor = {.code = code};
-	uint64_t frame = 0;
-
-	enter(&cursor, code->first);
-	for (uint32_t i = 0; i < count; i++) {
-		frame += unzigzag(read_number(&cursor));
-		if (frame != frames[i])
-			return false;
-	}
-	return true;
+	return each_frame(code, frames, NULL, count);
 }
 
 void stack_code_read(const struct stack_code *code, uint64_t *frames, uint32_t count)
 {
-	struct cursor cursor = {.code = code};
-	uint64_t frame = 0;
-
-	enter(&cursor, code->first);
-	for (uint32_t i = 0; i < count; i++) {
-		frame += unzigzag(read_number(&cursor));
-		frames[i] = frame;
-	}
+	each_frame(code, NULL, frames, count);
 }

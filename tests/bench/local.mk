@@ -18,6 +18,11 @@ tests_bench_bench_walk_CFLAGS = $(unwind_test_cflags)
 tests_bench_bench_walk_LDADD = libagent.la libunwindtruth.la
 EXTRA_DIST += tests/bench/overhead.py
 
+check_PROGRAMS += tests/bench/bench_stack_store
+tests_bench_bench_stack_store_SOURCES = tests/bench/bench_stack_store.c
+tests_bench_bench_stack_store_CPPFLAGS = $(test_cppflags) $(agent_cppflags)
+tests_bench_bench_stack_store_LDADD = libagent.la -lm
+
 
 # bench_symbolizer spprof-symbolizer FILE...
 check_PROGRAMS += tests/bench/bench_symbolizer

@@ -8,6 +8,13 @@ tests_stress_stress_announce_CFLAGS = $(AM_CFLAGS) -pthread
 tests_stress_stress_announce_LDADD = libagent.la
 unit_tests += tests/stress/stress_announce
 
+stress_tests += tests/stress/stress_stack_store
+tests_stress_stress_stack_store_SOURCES = tests/stress/stress_stack_store.c
+tests_stress_stress_stack_store_CPPFLAGS = $(test_cppflags) $(agent_cppflags)
+tests_stress_stress_stack_store_CFLAGS = $(AM_CFLAGS) -pthread
+tests_stress_stress_stack_store_LDADD = libagent.la -lm
+unit_tests += tests/stress/stress_stack_store
+
 # The agent's producer and the daemon's consumer, through the same segment.
 ring_stress_cppflags = $(test_cppflags) $(agent_cppflags) -I$(srcdir)/daemon
 ring_stress_cflags = $(AM_CFLAGS) -pthread
