@@ -7,3 +7,10 @@ tests_model_test_announce_model_SOURCES = tests/model/test_announce_model.c \
 tests_model_test_announce_model_CPPFLAGS = $(test_cppflags)
 tests_model_test_announce_model_CFLAGS = $(AM_CFLAGS) -O2
 tests_model_test_announce_model_LDADD = $(CHECK_LIBS)
+
+unit_tests += tests/model/test_stack_store_model
+tests_model_test_stack_store_model_SOURCES = tests/model/test_stack_store_model.c \
+	tests/model/stack_store_model.c tests/model/stack_store_model.h tests/model/explore.c tests/model/explore.h
+tests_model_test_stack_store_model_CPPFLAGS = $(test_cppflags)
+tests_model_test_stack_store_model_CFLAGS = $(AM_CFLAGS) -O2
+tests_model_test_stack_store_model_LDADD = $(CHECK_LIBS)
