@@ -7,15 +7,16 @@
  * An entry's count:  FREE → BUSY → 1 reference ⇄ n references → BUSY → FREE. BUSY belongs to one
  * thread: the one that claimed the entry, or that gave up the last reference.
  *
- *   field            writer                    reader                order
- *   refs             whoever's CAS, add, sub   any                   [STACK-1] release/acquire: all
- * of or BUSY's owner                                 the entry, its blocks included hash BUSY's
- * owner              any, as a hint        relaxed: contents are compared other fields,    BUSY's
- * owner              who holds a           plain: ordered by refs blocks' bytes reference blocks'
- * next     the block's owner         any, before a CAS     [STACK-2] with free_blocks free_blocks
- * any, by CAS               any                   [STACK-2] release/acquire: the blocks of the list
- *   bump, levels     any, by CAS, rising       any                   relaxed: nothing hangs on them
- *   gauges           any                       any                   relaxed: statistics
+ *   field          writer              reader          order
+ *   refs           any, by CAS, add    any             [STACK-1] release/acquire: all of the entry,
+ *                  and sub                             its blocks included
+ *   hash           BUSY's owner        any             relaxed: a hint, contents are compared
+ *   other fields,  BUSY's owner        who holds a     plain: ordered by refs
+ *   blocks' bytes                      reference
+ *   blocks' next   the block's owner   any             [STACK-2] with free_blocks, whose CAS decides
+ *   free_blocks    any, by CAS         any             [STACK-2] release/acquire: blocks of the list
+ *   bump, levels   any, by CAS         any             relaxed: only rise, nothing hangs on them
+ *   gauges         any                 any             relaxed: statistics
  */
 #pragma once
 #include <stdatomic.h>
