@@ -76,7 +76,7 @@ void step_fill(struct step *s)
 	t->return_to = RETURN_POINTER;
 	t->ring = 0;
 	if (step_op(s) == ANNOUNCE_MALLOC_LOST) {
-		s->state.lost_births |= state_bit(t->id);
+		step_count_loss(s, false);
 		step_go(s, RETURN_POINTER);
 	} else {
 		/* What is announced in malloc was never copied from the slot. */

@@ -6,6 +6,7 @@
 #include "model/announce_model.h"
 #include <stdio.h>
 #include <string.h>
+#include "model/announce_daemon.h"
 #include "model/announce_step.h"
 
 static void begin_op(struct step *s)
@@ -17,6 +18,7 @@ static void begin_op(struct step *s)
 		[ANNOUNCE_FREE_EARLY] = WAIT_POINTER,
 		[ANNOUNCE_REALLOC] = WAIT_POINTER,
 		[ANNOUNCE_LATE] = LATE_SLOT,
+		[ANNOUNCE_WALK] = WALK_TURN,
 	};
 
 	if (state_script_ended(s->config, s->thread, step_self(s)->op))
@@ -42,6 +44,8 @@ static bool needs_empty_buffer(uint8_t pc)
 	case RET_LEASE:
 	case ENTER_LIMBO:
 	case REAL_REALLOC:
+	case WALK_BEGIN:
+	case WALK_CLAIM:
 		return true;
 	default:
 		return false;
@@ -85,37 +89,111 @@ static void step_thread(struct step *s)
 		[REALLOC_DONE] = step_realloc_done,
 		[LATE_SLOT] = step_late,
 		[LATE_NEXT] = step_late,
+		[WALK_TURN] = step_walk,
+		[WALK_BEGIN] = step_walk,
+		[WALK_ID] = step_walk,
+		[WALK_KEY] = step_walk,
+		[WALK_PAYLOAD] = step_walk,
+		[WALK_ID_AGAIN] = step_walk,
+		[WALK_CLAIM] = step_walk,
+		[WALK_STORE] = step_walk,
 	};
 	const struct state_thread *t = step_self(s);
 
-	if (!t->buffered || !needs_empty_buffer(t->pc))
+	if (!t->killed && (!t->buffer.count || !needs_empty_buffer(t->pc)))
 		steps[t->pc](s);
 }
 
 static void step_daemon(struct step *s)
 {
+	const struct state before = s->state;
+	const struct state_daemon *d = &s->state.daemon;
 	char label[48];
-	unsigned ring = s->state.draining;
-	unsigned drained = state_drain(&s->state, s->config);
+	unsigned ring = d->draining;
+	unsigned drained = announce_daemon_drain(&s->state, s->config);
 
-	snprintf(label, sizeof label, "daemon: ring %u, %u records, live %#04x%s", ring % 10u,
-		drained % 10u, s->state.live, s->state.draining == 0 ? ", round" : "");
+	snprintf(label, sizeof label, "daemon: ring %u, %u records, live %#04x%s%s", ring % 10u,
+		drained % 10u, d->live, d->draining == 0 ? ", round" : "",
+		d->resync == STATE_SWEPT ? " *" : "");
 	explore_reached(s->search, &s->state, label);
+	s->state = before;
+	if (announce_daemon_request(&s->state, s->config))
+		explore_reached(s->search, &s->state, "daemon: asks for a resync");
+	s->state = before;
+	if (announce_daemon_restart(&s->state, s->config))
+		explore_reached(s->search, &s->state, "daemon: starts anew");
+}
+
+static void step_commit(struct step *s)
+{
+	if (!step_self(s)->buffer.count)
+		return;
+	state_commit(&s->state, step_self(s));
+	step_done(s, "a store becomes visible");
+}
+
+/* For ever, at any instruction. Later stores than those it has made nobody will see, and until
+ * those are visible it might as well still run. */
+static void step_kill(struct step *s)
+{
+	const struct state_thread *t = step_self(s);
+
+	if (s->state.kills == s->config->kills || t->killed || t->buffer.count ||
+		state_script_ended(s->config, s->thread, t->op))
+		return;
+	step_self(s)->killed = 1;
+	s->state.kills++;
+	step_done(s, "is killed");
+}
+
+/* Whether what the thread does next goes into its own store buffer alone. Nobody can tell when it
+ * does that, so such a step is taken at once and no other one beside it: fewer states, and none
+ * that breaks anything is missed. */
+static bool is_private(const struct step *s)
+{
+	const struct state_thread *t = &s->state.threads[s->thread];
+
+	if (s->config->kills || t->buffer.count > STORE_BUFFER_SIZE / 2)
+		return false;
+	switch (t->pc) {
+	case NEXT_OP:
+		return !state_script_ended(s->config, s->thread, t->op);
+	case FILL:
+		return step_op(s) != ANNOUNCE_MALLOC_LOST;
+	case RETURN_POINTER:
+	case ANN_UNLEASE:
+	case RET_WRITE:
+	case REALLOC_FAILED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool step_private(struct step *s, const void *state)
+{
+	for (s->thread = 0; s->thread < ANNOUNCE_THREADS; s->thread++) {
+		memcpy(&s->state, state, sizeof s->state);
+		if (!is_private(s))
+			continue;
+		step_thread(s);
+		return true;
+	}
+	return false;
 }
 
 static void step(struct explore *search, const void *state, const void *config)
 {
+	static void (*const steps[])(struct step *) = {step_thread, step_commit, step_kill};
 	struct step s = {.search = search, .config = config};
 
-	for (s.thread = 0; s.thread < ANNOUNCE_THREADS; s.thread++) {
-		memcpy(&s.state, state, sizeof s.state);
-		step_thread(&s);
-		memcpy(&s.state, state, sizeof s.state);
-		if (step_self(&s)->buffered) {
-			state_commit(&s.state, step_self(&s));
-			step_done(&s, "a store becomes visible");
+	if (step_private(&s, state))
+		return;
+	for (s.thread = 0; s.thread < ANNOUNCE_THREADS; s.thread++)
+		for (unsigned i = 0; i < sizeof steps / sizeof *steps; i++) {
+			memcpy(&s.state, state, sizeof s.state);
+			steps[i](&s);
 		}
-	}
 	memcpy(&s.state, state, sizeof s.state);
 	step_daemon(&s);
 }
@@ -133,7 +211,7 @@ void announce_model_run(
 {
 	struct state initial;
 
-	memset(&initial, 0, sizeof initial);
+	state_init(&initial, config);
 	const struct explore_system system = {
 		.state_size = sizeof initial,
 		.step = step,

@@ -9,13 +9,13 @@ static void no_ring(struct step *s, bool retiring)
 {
 	struct state_thread *t = step_self(s);
 
-	if (!retiring)
-		s->state.lost_births |= state_bit(t->id);
-	else if (!step_faulty(s, ANNOUNCE_UNCOUNTED_LOSS))
-		s->state.lost_deaths |= state_bit(t->id);
+	if (retiring && step_faulty(s, ANNOUNCE_UNCOUNTED_LOSS))
+		;
+	else if (t->epoch == 0)
+		step_count_loss(s, retiring);
 	t->ring = 0;
 	step_go(s, t->return_to);
-	step_done(s, "no ring: a counted loss");
+	step_done(s, t->epoch ? "no ring: another turn" : "no ring: a counted loss");
 }
 
 static void lease(struct step *s, enum step_pc next)
@@ -37,7 +37,8 @@ static void lease(struct step *s, enum step_pc next)
 static void room(struct step *s, bool announcing)
 {
 	struct state_thread *t = step_self(s);
-	unsigned need = announcing && !step_faulty(s, ANNOUNCE_NO_ROOM_FOR_DEATH) ? 2 : 1;
+	bool ends = t->epoch != 0 && t->id == 0;
+	unsigned need = announcing && !ends && !step_faulty(s, ANNOUNCE_NO_ROOM_FOR_DEATH) ? 2 : 1;
 	bool early_mark = announcing && step_faulty(s, ANNOUNCE_MARK_BEFORE_BIRTH);
 
 	if (state_pending(&s->state, t, t->ring) + need > s->config->ring_capacity) {
@@ -47,7 +48,11 @@ static void room(struct step *s, bool announcing)
 		step_done(s, "ring is full");
 		return;
 	}
-	step_go(s, !announcing ? RET_WRITE : early_mark ? ANN_EARLY_MARK : ANN_WRITE);
+	bool claims = t->epoch != 0 && !step_faulty(s, ANNOUNCE_CLAIM_FIRST);
+	step_go(s, !announcing	? RET_WRITE
+		   : claims	? WALK_CLAIM
+		   : early_mark ? ANN_EARLY_MARK
+				: ANN_WRITE);
 	step_done(s, "ring has room");
 }
 
@@ -126,10 +131,13 @@ void step_announce(struct step *s)
 		return;
 	case ANN_WRITE:
 		s->state.wrong_record |= t->payload != t->id;
-		step_append(s, STATE_BIRTH, t->id, t->payload);
+		if (t->epoch != 0 && t->id == 0)
+			step_append(s, STATE_END, t->lives);
+		else
+			step_append(s, STATE_BIRTH, t->id);
 		t->announcing = t->id;
-		step_go(s, told ? ANN_UNLEASE : ANN_MARK);
-		step_done(s, "BIRTH");
+		step_go(s, told || t->id == 0 ? ANN_UNLEASE : ANN_MARK);
+		step_done(s, t->id == 0 ? "END" : t->epoch ? "LIVE" : "BIRTH");
 		return;
 	case ANN_MARK:
 		if (mark(s)) {
@@ -138,7 +146,7 @@ void step_announce(struct step *s)
 			return;
 		}
 		if (state_pending(&s->state, t, t->ring) < s->config->ring_capacity)
-			step_append(s, STATE_DEATH, t->id, 0);
+			step_append(s, STATE_DEATH, t->id);
 		step_go(s, ANN_UNLEASE);
 		step_done(s, "gone: DEATH in the same lease");
 		return;
@@ -203,7 +211,7 @@ void step_retire(struct step *s)
 		retired(s, taken);
 		return;
 	default: /* RET_WRITE */
-		step_append(s, STATE_DEATH, t->id, 0);
+		step_append(s, STATE_DEATH, t->id);
 		step_store(s, STATE_LEASE + t->ring, 0);
 		t->ring = 0;
 		step_go(s, t->return_to);

@@ -6,50 +6,65 @@
  */
 #include "model/announce_state.h"
 #include <string.h>
+#include "model/announce_step.h"
+
+static void give_birth(struct state *state, unsigned slot, bool known)
+{
+	uint8_t id = ++state->last_id;
+
+	state->cells[STATE_KEY + slot] = state_key(STATE_FINAL, (uint8_t)slot);
+	state->cells[STATE_ID_MARK + slot] = (uint8_t)(id << 1 | known);
+	state->cells[STATE_PAYLOAD + slot] = id;
+	state->cells[STATE_USED + slot] = 1;
+	state->cells[STATE_POINTER + slot] = (uint8_t)(slot + 1);
+	state->digest[id] = known;
+	state->daemon.live |= known ? state_bit(id) : 0;
+	state->lost_births |= known ? 0 : state_bit(id);
+	state->losses += !known;
+}
+
+void state_init(struct state *state, const struct announce_config *config)
+{
+	memset(state, 0, sizeof *state);
+	for (unsigned slot = 0; slot < config->slots; slot++)
+		if (config->born[slot] != ANNOUNCE_UNBORN)
+			give_birth(state, slot, config->born[slot] == ANNOUNCE_KNOWN);
+	state->daemon.had_round = 1;
+	state->daemon.losses_seen = state->losses;
+}
 
 uint8_t state_load(const struct state *state, const struct state_thread *t, unsigned cell)
 {
-	for (unsigned i = t->buffered; i-- > 0;)
-		if (t->cell[i] == cell)
-			return t->value[i];
-	return state->cells[cell];
+	return store_buffer_load(&t->buffer, state->cells, cell);
 }
 
 void state_store(struct state *state, struct state_thread *t, unsigned cell, uint8_t value)
 {
-	if (t->buffered == STATE_BUFFER) {
-		state->overflow = 1;
-		return;
-	}
-	t->cell[t->buffered] = (uint8_t)cell;
-	t->value[t->buffered++] = value;
+	state->overflow |= !store_buffer_put(&t->buffer, cell, value);
 }
 
 void state_commit(struct state *state, struct state_thread *t)
 {
-	uint8_t cell = t->cell[0], value = t->value[0];
+	uint8_t cell, value;
 
-	t->buffered--;
-	memmove(t->cell, t->cell + 1, t->buffered);
-	memmove(t->value, t->value + 1, t->buffered);
-	t->cell[t->buffered] = t->value[t->buffered] = 0;
+	store_buffer_take(&t->buffer, &cell, &value);
 	if (cell < STATE_CELLS) {
 		state->cells[cell] = value;
 		return;
 	}
 	unsigned ring = cell - STATE_APPEND;
-	if (state->head[ring] == ANNOUNCE_RECORDS)
+	if (state->pending[ring] == ANNOUNCE_RECORDS)
 		state->overflow = 1;
 	else
-		state->records[ring][state->head[ring]++] = value;
+		state->records[ring][state->pending[ring]++] = value;
 }
 
 unsigned state_pending(const struct state *state, const struct state_thread *t, unsigned ring)
 {
-	unsigned pending = state->head[ring] - state->tail[ring];
+	unsigned pending = state->pending[ring];
 
-	for (unsigned i = 0; i < t->buffered; i++)
-		pending += t->cell[i] == STATE_APPEND + ring;
+	for (unsigned i = 0; i < t->buffer.count; i++)
+		pending += t->buffer.cell[i] == STATE_APPEND + ring;
 	return pending;
 }
 
@@ -58,33 +73,10 @@ bool state_script_ended(const struct announce_config *config, unsigned thread, u
 	return op == ANNOUNCE_SCRIPT || config->script[thread][op].op == ANNOUNCE_NOTHING;
 }
 
-static void apply_record(struct state *state, uint8_t record)
+static uint8_t death_of(uint8_t record)
 {
-	uint8_t bit = state_bit(record & STATE_RECORD_ID);
-
-	if (record & STATE_DEATH) {
-		state->live &= (uint8_t)~bit;
-		state->dying |= bit;
-		state->drained_deaths |= bit;
-	} else if (!((state->dying | state->dying_before) & bit)) {
-		state->live |= bit;
-	}
-}
-
-unsigned state_drain(struct state *state, const struct announce_config *config)
-{
-	unsigned ring = state->draining, drained = 0;
-
-	for (; state->tail[ring] < state->head[ring]; drained++)
-		apply_record(state, state->records[ring][state->tail[ring]++]);
-	state->draining = (uint8_t)((ring + 1) % config->rings);
-	if (state->draining == 0) {
-		bool forget = config->faults & ANNOUNCE_FORGET_DEATHS;
-
-		state->dying_before = forget ? 0 : state->dying;
-		state->dying = 0;
-	}
-	return drained;
+	return (record & STATE_RECORD_TYPE) == STATE_DEATH ? state_bit(record & STATE_RECORD_ID)
+							   : 0;
 }
 
 /* Ids whose DEATH is written but not drained yet, or whose announcer has still to look at the mark.
@@ -94,19 +86,37 @@ static uint8_t about_to_die(const struct state *state, const struct announce_con
 	uint8_t ids = 0;
 
 	for (unsigned ring = 0; ring < config->rings; ring++)
-		for (unsigned i = state->tail[ring]; i < state->head[ring]; i++)
-			if (state->records[ring][i] & STATE_DEATH)
-				ids |= state_bit(state->records[ring][i] & STATE_RECORD_ID);
+		for (unsigned i = 0; i < state->pending[ring]; i++)
+			ids |= death_of(state->records[ring][i]);
 	for (unsigned i = 0; i < ANNOUNCE_THREADS; i++) {
 		const struct state_thread *t = &state->threads[i];
 
 		if (t->announcing)
 			ids |= state_bit(t->announcing);
-		for (unsigned k = 0; k < t->buffered; k++)
-			if (t->cell[k] >= STATE_APPEND && t->value[k] & STATE_DEATH)
-				ids |= state_bit(t->value[k] & STATE_RECORD_ID);
+		for (unsigned k = 0; k < t->buffer.count; k++)
+			if (t->buffer.cell[k] >= STATE_APPEND)
+				ids |= death_of(t->buffer.value[k]);
 	}
 	return ids;
+}
+
+/* For what a killed thread was to do. */
+static bool waits_for_ever(
+	const struct state *state, const struct announce_config *config, unsigned thread)
+{
+	const struct state_thread *t = &state->threads[thread];
+
+	if (state->kills == 0)
+		return false;
+	if (t->pc == WAIT_POINTER) {
+		unsigned pointer = config->script[thread][t->op].pointer;
+
+		return !state->cells[STATE_POINTER + pointer];
+	}
+	if (t->pc == RESERVE)
+		return t->slot + 1 == config->slots &&
+		       state->cells[STATE_KEY + t->slot] >> 4 == STATE_BUSY;
+	return false;
 }
 
 static bool at_rest(const struct state *state, const struct announce_config *config)
@@ -114,14 +124,39 @@ static bool at_rest(const struct state *state, const struct announce_config *con
 	for (unsigned i = 0; i < ANNOUNCE_THREADS; i++) {
 		const struct state_thread *t = &state->threads[i];
 
+		if (t->buffer.count)
+			return false;
+		if (t->killed || waits_for_ever(state, config, i))
+			continue;
 		/* pc 0 is between two operations. */
-		if (!state_script_ended(config, i, t->op) || t->pc != 0 || t->buffered)
+		if (!state_script_ended(config, i, t->op) || t->pc != 0)
 			return false;
 	}
 	for (unsigned ring = 0; ring < config->rings; ring++)
-		if (state->tail[ring] != state->head[ring])
+		if (state->pending[ring])
 			return false;
-	return state->draining == 0;
+	return state->daemon.draining == 0;
+}
+
+static uint8_t ids_in_map(
+	const struct state *state, const struct announce_config *config, bool with_untold_deaths)
+{
+	uint8_t ids = 0;
+
+	for (unsigned slot = 0; slot < config->slots; slot++) {
+		uint8_t key = state->cells[STATE_KEY + slot] >> 4;
+		uint8_t id_mark = state->cells[STATE_ID_MARK + slot];
+		bool untold = key == STATE_BUSY && id_mark & 1;
+
+		if (key == STATE_FINAL || key == STATE_LIMBO || (untold && with_untold_deaths))
+			ids |= state_bit(id_mark >> 1);
+	}
+	return ids;
+}
+
+uint8_t state_unretired(const struct state *state, const struct announce_config *config)
+{
+	return ids_in_map(state, config, false);
 }
 
 struct map_view {
@@ -151,7 +186,44 @@ static struct map_view look_at_map(const struct state *state, const struct annou
 	return map;
 }
 
-static const char *broken_at_rest(const struct state *state, const struct announce_config *config)
+static uint8_t digest_ids(const struct state *state)
+{
+	uint8_t ids = 0;
+
+	for (unsigned id = 0; id < ANNOUNCE_IDS; id++)
+		if (state->digest[id])
+			ids |= state_bit(id);
+	return ids;
+}
+
+/* What a resync promises, whatever was lost before it was asked for. */
+static const char *broken_resync(const struct state *state, const struct announce_config *config)
+{
+	const struct state_daemon *d = &state->daemon;
+	bool worked = d->kills == state->kills;
+
+	if (worked && d->resync == STATE_COUNTING)
+		return "a LIVE was lost: the resync never ends";
+	if (worked && d->resync == STATE_REQUESTED && state->walk.ended &&
+		state->walk.epoch == d->epoch)
+		return "END was lost: the resync never ends";
+	bool nothing_lost =
+		d->losses == state->losses || (config->faults & ANNOUNCE_SWEEP_AFTER_LOSS);
+	if (!worked || d->resync != STATE_SWEPT || !nothing_lost)
+		return NULL;
+	uint8_t living = ids_in_map(state, config, true);
+
+	if (d->live & ~living)
+		return "a dead block is live after a verified resync";
+	if (living & ~d->live)
+		return "a live block is unknown after a verified resync";
+	if (d->live != digest_ids(state))
+		return "the digest differs after a verified resync";
+	return NULL;
+}
+
+/* What holds without a resync, unless a thread or the daemon ended in the middle. */
+static const char *broken_map(const struct state *state, const struct announce_config *config)
 {
 	struct map_view map = look_at_map(state, config);
 	unsigned blocks = 0;
@@ -162,25 +234,38 @@ static const char *broken_at_rest(const struct state *state, const struct announ
 		blocks += state->cells[STATE_USED + address];
 	if (map.entries != blocks)
 		return "the map holds fewer blocks than the program";
-	if (map.marked & ~state->live)
-		return "an entry is marked announced, but the daemon does not know it";
-	if (map.ids & ~state->live & ~state->lost_births)
-		return "a live block is unknown to the daemon, and no loss was counted";
-	if (state->live & ~map.ids & ~state->lost_deaths)
-		return "a dead block is live for the daemon, and no loss was counted";
 	for (unsigned id = 0; id < ANNOUNCE_IDS; id++)
 		if (state->digest[id] != (map.marked >> id & 1))
 			return "the digest is not that of the announced entries";
+	if (state->daemon.restarts)
+		return NULL;
+	if (map.marked & ~state->daemon.live)
+		return "an entry is marked announced, but the daemon does not know it";
+	if (map.ids & ~state->daemon.live & ~state->lost_births)
+		return "a live block is unknown to the daemon, and no loss was counted";
+	if (state->daemon.live & ~map.ids & ~state->lost_deaths)
+		return "a dead block is live for the daemon, and no loss was counted";
 	return NULL;
+}
+
+static const char *broken_at_rest(const struct state *state, const struct announce_config *config)
+{
+	const char *sentence = state->kills ? NULL : broken_map(state, config);
+
+	return sentence ? sentence : broken_resync(state, config);
 }
 
 const char *state_broken(const struct state *state, const struct announce_config *config)
 {
+	const struct state_daemon *d = &state->daemon;
+
 	if (state->overflow)
 		return "the model's own bounds are too small";
 	if (state->wrong_record)
 		return "a record describes another allocation than its id names";
-	if (state->live & state->drained_deaths & ~about_to_die(state, config))
+	if (state->live_swept)
+		return "a resync has erased a live block";
+	if (d->live & d->drained_deaths & ~about_to_die(state, config))
 		return "an id is live for the daemon after its death was drained";
 	return at_rest(state, config) ? broken_at_rest(state, config) : NULL;
 }

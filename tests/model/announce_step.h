@@ -1,8 +1,9 @@
 /*
  * What the steps of tests/model/announce_model.h have in common: the successor under construction
  * and the thread that makes it. announce_heap.c has the steps of the program and of the heap map,
- * announce_protocol.c those of announce and retire, announce_model.c chooses between them. Each
- * step ends in step_done() for every state it leads to, or in none if it has to wait.
+ * announce_protocol.c those of announce and retire, announce_resync.c those of a resync,
+ * announce_model.c chooses between them. Each step ends in step_done() for every state it leads to,
+ * or in none if it has to wait.
  */
 #pragma once
 #include <stdio.h>
@@ -49,6 +50,15 @@ enum step_pc {
 	/* late announcements */
 	LATE_SLOT,
 	LATE_NEXT,
+	/* a resync; its records by the subroutine above */
+	WALK_TURN,
+	WALK_BEGIN,
+	WALK_ID,
+	WALK_KEY,
+	WALK_PAYLOAD,
+	WALK_ID_AGAIN,
+	WALK_CLAIM,
+	WALK_STORE,
 };
 
 struct step {
@@ -93,9 +103,18 @@ static inline void step_done(struct step *s, const char *what)
 	explore_reached(s->search, &s->state, label);
 }
 
-static inline void step_append(struct step *s, enum state_record type, uint8_t id, uint8_t payload)
+static inline void step_append(struct step *s, enum state_record type, uint8_t id)
 {
-	step_store(s, STATE_APPEND + step_self(s)->ring, (uint8_t)(type | id | payload << 3));
+	const struct state_thread *t = step_self(s);
+
+	step_store(s, STATE_APPEND + t->ring, (uint8_t)(type | id | t->epoch << 3));
+}
+
+/* A BIRTH or a DEATH found no room; the daemon sees the counter. */
+static inline void step_count_loss(struct step *s, bool death)
+{
+	*(death ? &s->state.lost_deaths : &s->state.lost_births) |= state_bit(step_self(s)->id);
+	s->state.losses++;
 }
 
 static inline uint8_t step_op(const struct step *s)
@@ -112,7 +131,7 @@ static inline uint8_t step_pointer(const struct step *s)
 static inline void step_clear_registers(struct state_thread *t)
 {
 	t->slot = t->id = t->payload = t->ring = t->address = t->new_address = t->suspended =
-		t->return_to = 0;
+		t->return_to = t->epoch = t->cursor = t->lives = 0;
 }
 
 static inline void step_end_op(struct step *s)
@@ -146,3 +165,6 @@ void step_lease_for_birth(struct step *s);
 void step_lease_for_death(struct step *s);
 void step_room_for_birth(struct step *s);
 void step_room_for_death(struct step *s);
+
+/* announce_resync.c */
+void step_walk(struct step *s);

@@ -49,13 +49,17 @@ static void *checked(void *memory)
 	return memory;
 }
 
+/* FNV-1a over words, and a finalizer for the table's low bits. */
 static uint64_t hash_bytes(const void *bytes, size_t size)
 {
 	const uint8_t *p = bytes;
-	uint64_t hash = UINT64_C(
-		0xcbf29ce484222325); /* FNV-1a, then a finalizer for the table's low bits */
-	for (size_t i = 0; i < size; i++)
-		hash = (hash ^ p[i]) * UINT64_C(0x100000001b3);
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	for (size_t i = 0; i < size; i += sizeof hash) {
+		uint64_t word = 0;
+		memcpy(&word, p + i, size - i < sizeof word ? size - i : sizeof word);
+		hash = (hash ^ word) * UINT64_C(0x100000001b3);
+		hash ^= hash >> 32;
+	}
 	return hash ^ (hash >> 29) ^ (hash >> 47);
 }
 

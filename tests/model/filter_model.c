@@ -78,8 +78,7 @@ static void reached(struct step *s, unsigned block, const char *what)
 {
 	char label[48];
 
-	snprintf(label, sizeof label, "%c: %.30s (block %u)", (int)('A' + s->thread), what,
-		block % 10u);
+	snprintf(label, sizeof label, "%c: %.30s (%u)", 'A' + (int)s->thread, what, block % 10u);
 	explore_reached(s->search, &s->state, label);
 }
 

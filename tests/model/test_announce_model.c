@@ -93,7 +93,7 @@ static void assert_sound(const struct announce_config *config)
 		(unsigned long long)result.states, result.trace);
 	ck_assert_msg(result.complete, "not searched to the end: %llu states",
 		(unsigned long long)result.states);
-	ck_assert_uint_gt(result.states, 500);
+	ck_assert_uint_gt(result.states, 300);
 }
 
 static void assert_breaks(struct announce_config config, enum announce_fault fault)
