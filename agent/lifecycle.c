@@ -17,6 +17,7 @@
 #include "attach.h"
 #include "bloom_filter.h"
 #include "fork_word.h"
+#include "platform/linux/interpose_new.h"
 #include "platform/linux/next_allocator.h"
 #include "platform/linux/raw_syscall.h"
 #include "platform/linux/seccomp_state.h"
@@ -207,6 +208,7 @@ static enum lifecycle_state set_up(void)
 	if (make_segment(segment, fork_word_generation(), WIRE_FLAG_FROM_START, now_ns) != 0)
 		return LIFECYCLE_INERT;
 	offer_segment(segment);
+	interpose_new_try();
 	return LIFECYCLE_SAMPLING;
 }
 

@@ -28,6 +28,7 @@ libagent_la_SOURCES = \
 	agent/platform/linux/seccomp_state.c agent/platform/linux/seccomp_state.h \
 	agent/tracker.h agent/lifecycle.h agent/attach.h \
 	agent/platform/linux/raw_syscall.h \
+	agent/platform/linux/interpose_new.h \
 	agent/platform/linux/next_allocator.h
 
 # Calls from hook to hook must be found in the program's search order, which clang has to be told.

@@ -1,13 +1,16 @@
 /*
- * operator new and delete in all forms. libstdc++'s call malloc and free through the PLT, that is,
- * our hooks, which then count; jemalloc's and tcmalloc's do not. The countdown tells: if the next
- * function left it unchanged and it was not drawn anew either, nobody has counted. Exceptions pass
- * through: nothing is held across the call.
+ * operator new and delete in all forms. Each exported one jumps to what stands in a table, which
+ * is the agent's own at first. libstdc++'s forms call malloc and free through the PLT, that is, our
+ * hooks, which then count: tried with one block while setting up, after which the table leads to
+ * them. jemalloc's and tcmalloc's do not. Where it has not been tried the countdown tells: if the
+ * next function left it unchanged and it was not drawn anew either, nobody has counted. Exceptions
+ * pass through: nothing is held across the call.
  *
  * Without a C++ runtime behind us (a C program that dlopened one privately) the forms are made of
  * malloc and free: the program's first ones, which an allocator before the agent may be.
  */
 #define _GNU_SOURCE
+#include "interpose_new.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdint.h>
@@ -89,27 +92,23 @@ SLOW void *without_runtime(size_t size, size_t alignment, bool nothrow)
 	}
 
 /* clang-format off */
-EXPORT void *_Znwm(size_t size)
-	NEW_BODY(NEW, 0, false, new_function, size)
-EXPORT void *_Znam(size_t size)
-	NEW_BODY(NEW_ARRAY, 0, false, new_function, size)
-EXPORT void *_ZnwmRKSt9nothrow_t(size_t size, const void *tag)
-	NEW_BODY(NEW_NOTHROW, 0, true, new_nothrow_function, size, tag)
-EXPORT void *_ZnamRKSt9nothrow_t(size_t size, const void *tag)
-	NEW_BODY(NEW_ARRAY_NOTHROW, 0, true, new_nothrow_function, size, tag)
-EXPORT void *_ZnwmSt11align_val_t(size_t size, size_t alignment)
-	NEW_BODY(ALIGNED_FORMS + NEW, alignment, false, new_aligned_function, size, alignment)
-EXPORT void *_ZnamSt11align_val_t(size_t size, size_t alignment)
-	NEW_BODY(ALIGNED_FORMS + NEW_ARRAY, alignment, false, new_aligned_function, size, alignment)
-EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const void *tag)
-	NEW_BODY(ALIGNED_FORMS + NEW_NOTHROW, alignment, true, new_aligned_nothrow_function, size, alignment, tag)
-EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const void *tag)
-	NEW_BODY(ALIGNED_FORMS + NEW_ARRAY_NOTHROW, alignment, true, new_aligned_nothrow_function, size, alignment, tag)
-	/* clang-format on */
+#define NEW_FORM(name, index, parameters, alignment, nothrow, type, ...)                           \
+	SLOW void *count##name parameters NEW_BODY(index, alignment, nothrow, type, __VA_ARGS__)   \
+	static void *entry##name = count##name;                                                    \
+	EXPORT void *name parameters { return ((type)entry##name)(__VA_ARGS__); }
 
-	/* Removes a sampled block before the next form frees it. True: it was the bootstrap heap's.
-	 */
-	static inline bool forget(void *address)
+NEW_FORM(_Znwm, NEW, (size_t size), 0, false, new_function, size)
+NEW_FORM(_Znam, NEW_ARRAY, (size_t size), 0, false, new_function, size)
+NEW_FORM(_ZnwmRKSt9nothrow_t, NEW_NOTHROW, (size_t size, const void *tag), 0, true, new_nothrow_function, size, tag)
+NEW_FORM(_ZnamRKSt9nothrow_t, NEW_ARRAY_NOTHROW, (size_t size, const void *tag), 0, true, new_nothrow_function, size, tag)
+NEW_FORM(_ZnwmSt11align_val_t, ALIGNED_FORMS + NEW, (size_t size, size_t alignment), alignment, false, new_aligned_function, size, alignment)
+NEW_FORM(_ZnamSt11align_val_t, ALIGNED_FORMS + NEW_ARRAY, (size_t size, size_t alignment), alignment, false, new_aligned_function, size, alignment)
+NEW_FORM(_ZnwmSt11align_val_tRKSt9nothrow_t, ALIGNED_FORMS + NEW_NOTHROW, (size_t size, size_t alignment, const void *tag), alignment, true, new_aligned_nothrow_function, size, alignment, tag)
+NEW_FORM(_ZnamSt11align_val_tRKSt9nothrow_t, ALIGNED_FORMS + NEW_ARRAY_NOTHROW, (size_t size, size_t alignment, const void *tag), alignment, true, new_aligned_nothrow_function, size, alignment, tag)
+/* clang-format on */
+
+/* Removes a sampled block before the next form frees it. True: it was the bootstrap heap's. */
+static inline bool forget(void *address)
 {
 	if (likely(!bloom_filter_first((uintptr_t)address)))
 		return false;
@@ -120,13 +119,18 @@ EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, c
 }
 
 #define DELETE(name, index, parameters, type, ...)                                                 \
-	EXPORT void name parameters                                                                \
+	SLOW void forget##name parameters                                                          \
 	{                                                                                          \
 		type next = (type)next_allocator.delete_form[index];                               \
 		if (unlikely(!next))                                                               \
 			free(address);                                                             \
 		else if (likely(!forget(address)))                                                 \
 			next(__VA_ARGS__);                                                         \
+	}                                                                                          \
+	static void *entry##name = forget##name;                                                   \
+	EXPORT void name parameters                                                                \
+	{                                                                                          \
+		((type)entry##name)(__VA_ARGS__);                                                  \
 	}
 
 typedef void (*delete1)(void *);
@@ -149,3 +153,65 @@ DELETE(_ZdaPvmSt11align_val_t, 9, (void *address, size_t size, size_t alignment)
 DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, 10, (void *address, size_t alignment, const void *tag), delete_aligned_tag, address, alignment, tag)
 DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, 11, (void *address, size_t alignment, const void *tag), delete_aligned_tag, address, alignment, tag)
 /* clang-format on */
+
+static void **const new_entries[NEXT_ALLOCATOR_NEW_FORMS] = {
+	&entry_Znwm,
+	&entry_Znam,
+	&entry_ZnwmRKSt9nothrow_t,
+	&entry_ZnamRKSt9nothrow_t,
+	&entry_ZnwmSt11align_val_t,
+	&entry_ZnamSt11align_val_t,
+	&entry_ZnwmSt11align_val_tRKSt9nothrow_t,
+	&entry_ZnamSt11align_val_tRKSt9nothrow_t,
+};
+
+static void **const delete_entries[NEXT_ALLOCATOR_DELETE_FORMS] = {
+	&entry_ZdlPv,
+	&entry_ZdaPv,
+	&entry_ZdlPvm,
+	&entry_ZdaPvm,
+	&entry_ZdlPvRKSt9nothrow_t,
+	&entry_ZdaPvRKSt9nothrow_t,
+	&entry_ZdlPvSt11align_val_t,
+	&entry_ZdaPvSt11align_val_t,
+	&entry_ZdlPvmSt11align_val_t,
+	&entry_ZdaPvmSt11align_val_t,
+	&entry_ZdlPvSt11align_val_tRKSt9nothrow_t,
+	&entry_ZdaPvSt11align_val_tRKSt9nothrow_t,
+};
+
+/* While setting up, a malloc of ours reaches the countdown, which is 0, and a free of an address
+ * that is in the filter but not in the map is counted as such. The form that throws nothing. */
+static bool ends_in_ours(new_nothrow_function make, delete1 drop)
+{
+	struct thread_state *thread = &thread_state;
+	uint16_t decisions = thread->decisions, positives = thread->filter_positives;
+	uintptr_t address = (uintptr_t)make(1, ""); /* any address: it has no members */
+
+	if (address == 0 || thread->decisions == decisions)
+		return false;
+	bloom_filter_add(address);
+	drop((void *)address);
+	bloom_filter_remove(address);
+	bool dropped = thread->filter_positives != positives;
+	thread->filter_positives = thread->filter_false = 0;
+	return dropped;
+}
+
+static void lead_to(void *const *forms, void **const *entries, size_t count, const void *first)
+{
+	for (size_t i = 0; i < count; i++)
+		if (forms[i] && next_allocator_same_object(forms[i], first))
+			*entries[i] = forms[i];
+}
+
+/* The other forms are like the first if they come from the same library. */
+void interpose_new_try(void)
+{
+	void *make = next_allocator.new_form[NEW_NOTHROW], *drop = next_allocator.delete_form[0];
+
+	if (!make || !drop || !ends_in_ours((new_nothrow_function)make, (delete1)drop))
+		return;
+	lead_to(next_allocator.new_form, new_entries, NEXT_ALLOCATOR_NEW_FORMS, make);
+	lead_to(next_allocator.delete_form, delete_entries, NEXT_ALLOCATOR_DELETE_FORMS, make);
+}

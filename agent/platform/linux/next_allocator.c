@@ -269,3 +269,29 @@ bool next_allocator_agent_is_preloaded(void)
 	    "LD_PRELOAD=libspprof-agent.so\n");
 	return false;
 }
+
+struct pair {
+	const void *a, *b;
+	bool same;
+};
+
+static int note_pair(struct dl_phdr_info *object, size_t size, void *data)
+{
+	struct pair *pair = data;
+
+	(void)size;
+	if (!contains(object, pair->a))
+		return 0;
+	pair->same = contains(object, pair->b);
+	return 1;
+}
+
+bool next_allocator_same_object(const void *a, const void *b)
+{
+	iterate_function iterate = (iterate_function)dlsym(RTLD_NEXT, "dl_iterate_phdr");
+	struct pair pair = {.a = a, .b = b};
+
+	if (iterate)
+		iterate(note_pair, &pair);
+	return pair.same;
+}
