@@ -1,5 +1,5 @@
 /*
- * What a thread remembers between its allocations: 64 bytes of initial-exec TLS, zero in a new
+ * What a thread remembers between its allocations: 56 bytes of initial-exec TLS, zero in a new
  * thread. Only the owning thread touches it; a signal handler on that thread may interrupt any
  * access, so nothing here is trusted for memory safety.
  */
@@ -12,16 +12,17 @@ struct thread_state {
 	uint64_t residual;	 /* bytes from the end of the countdown to the sample point */
 	uint64_t rng[2];	 /* xorshift128+ */
 	uint64_t interval_bytes; /* T under which the sample point was drawn */
-	uintptr_t guard_sp;	 /* reentry_guard: stack address of the hook at work, 0: none */
+	uint32_t guard_sp;	 /* reentry_guard: stack address of the hook at work, 0: none */
 	uint32_t tid;		 /* 0: not asked yet */
 	uint16_t generation;	 /* of forks, in which all of this was set up; 0: not at all */
-	uint16_t decisions;	 /* allocations that reached the countdown, modulo 2^16 */
 	uint16_t filter_positives; /* not yet added to the segment's counters */
 	uint16_t filter_false;
-	uint8_t refused; /* reentry_guard: hooks turned away since it was entered */
+	uint8_t decisions; /* allocations that reached the countdown, modulo 2^8 */
+	uint8_t refused;   /* reentry_guard: hooks turned away since it was entered */
 };
 
-_Static_assert(sizeof(struct thread_state) == 64, "TLS is scarce: the agent may use 64 bytes");
+_Static_assert(sizeof(struct thread_state) == 56,
+	"the agent may use 64 bytes of TLS; 8 are stack_bounds'");
 
 extern __thread struct thread_state thread_state __attribute__((tls_model("initial-exec")));
 

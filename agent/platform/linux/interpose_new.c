@@ -43,7 +43,7 @@ SLOW void count_here(void *block, size_t size, const struct walk_regs *caller)
 
 /* After the next form returned `block`: counts it unless an inner hook has. */
 static inline void settle(void *block, size_t size, uint64_t countdown_before,
-	uint16_t decisions_before, const struct walk_regs *caller)
+	uint8_t decisions_before, const struct walk_regs *caller)
 {
 	if (likely(thread_state.countdown != countdown_before) ||
 		thread_state.decisions != decisions_before || block == NULL)
@@ -82,7 +82,7 @@ SLOW void *without_runtime(size_t size, size_t alignment, bool nothrow)
 	{                                                                                          \
 		struct walk_regs caller = TRACKER_CALLER();                                        \
 		uint64_t before = thread_state.countdown;                                          \
-		uint16_t decisions = thread_state.decisions;                                       \
+		uint8_t decisions = thread_state.decisions;                                        \
 		type next = (type)next_allocator.new_form[form];                                   \
 		if (unlikely(!next))                                                               \
 			return without_runtime(size, alignment, nothrow);                          \
@@ -185,7 +185,8 @@ static void **const delete_entries[NEXT_ALLOCATOR_DELETE_FORMS] = {
 static bool ends_in_ours(new_nothrow_function make, delete1 drop)
 {
 	struct thread_state *thread = &thread_state;
-	uint16_t decisions = thread->decisions, positives = thread->filter_positives;
+	uint8_t decisions = thread->decisions;
+	uint16_t positives = thread->filter_positives;
 	uintptr_t address = (uintptr_t)make(1, ""); /* any address: it has no members */
 
 	if (address == 0 || thread->decisions == decisions)
