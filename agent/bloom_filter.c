@@ -76,10 +76,15 @@ static uint8_t raise(struct cell cell)
 	return before;
 }
 
-void bloom_filter_add(uintptr_t address)
+void bloom_filter_mark(uintptr_t address)
 {
 	if (raise(first_cell(address)) == 0) /* relaxed: a statistic. */
 		atomic_fetch_add_explicit(&cells_used, 1, memory_order_relaxed);
+}
+
+void bloom_filter_add(uintptr_t address)
+{
+	bloom_filter_mark(address);
 	for (unsigned i = 0; i < BLOOM_FILTER_REST; i++)
 		raise(rest_cell(address, i));
 }

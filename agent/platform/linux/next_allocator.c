@@ -65,7 +65,7 @@ static void *bootstrap_allocate(size_t alignment, size_t size)
 	uintptr_t block = (uintptr_t)bootstrap.bytes + start + sizeof(size_t);
 	block = (block + alignment - 1) & ~(uintptr_t)(alignment - 1);
 	((size_t *)block)[-1] = size;
-	bloom_filter_add(block);
+	bloom_filter_mark(block);
 	return (void *)block;
 fail:
 	errno = ENOMEM;

@@ -106,6 +106,17 @@ START_TEST(an_address_that_is_in_twice_is_out_after_the_second_removal)
 }
 END_TEST
 
+START_TEST(a_marked_address_passes_the_first_cell_and_not_the_others)
+{
+	bloom_filter_mark(member(0));
+	ck_assert(bloom_filter_first(member(0)));
+	ck_assert(!bloom_filter_contains(member(0)));
+	bloom_filter_add(member(0));
+	bloom_filter_remove(member(0));
+	ck_assert(bloom_filter_first(member(0)));
+}
+END_TEST
+
 START_TEST(a_full_cell_stays_set_and_is_counted)
 {
 	for (unsigned i = 0; i < 1000; i++)
@@ -143,6 +154,7 @@ static Suite *make_suite(void)
 	tcase_add_test(filter, false_positives_among_scattered_addresses_are_as_rare);
 	tcase_add_test(filter, what_was_removed_leaves_nothing_behind);
 	tcase_add_test(filter, an_address_that_is_in_twice_is_out_after_the_second_removal);
+	tcase_add_test(filter, a_marked_address_passes_the_first_cell_and_not_the_others);
 	tcase_add_test(filter, a_full_cell_stays_set_and_is_counted);
 	tcase_add_test(filter, an_empty_filter_contains_nothing);
 	suite_add_tcase(suite, filter);
