@@ -18,6 +18,9 @@ static void *(*next_malloc)(size_t);
 static void *(*next_calloc)(size_t, size_t);
 static void *(*next_realloc)(void *, size_t);
 static void (*next_free)(void *);
+static int (*next_posix_memalign)(void **, size_t, size_t);
+static void *(*next_aligned_alloc)(size_t, size_t);
+static size_t (*next_malloc_usable_size)(void *);
 
 __attribute__((constructor(101))) static void find_next(void)
 {
@@ -25,6 +28,9 @@ __attribute__((constructor(101))) static void find_next(void)
 
 	if (busy++)
 		return;
+	next_posix_memalign = (int (*)(void **, size_t, size_t))dlsym(RTLD_NEXT, "posix_memalign");
+	next_aligned_alloc = (void *(*)(size_t, size_t))dlsym(RTLD_NEXT, "aligned_alloc");
+	next_malloc_usable_size = (size_t(*)(void *))dlsym(RTLD_NEXT, "malloc_usable_size");
 	next_free = (void (*)(void *))dlsym(RTLD_NEXT, "free");
 	next_calloc = (void *(*)(size_t, size_t))dlsym(RTLD_NEXT, "calloc");
 	next_realloc = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
@@ -85,4 +91,25 @@ EXPORT void free(void *block)
 	if (__builtin_expect(!next_free, 0))
 		find_next();
 	next_free(block);
+}
+
+EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
+{
+	if (__builtin_expect(!next_posix_memalign, 0))
+		find_next();
+	return next_posix_memalign(out, alignment, size);
+}
+
+EXPORT void *aligned_alloc(size_t alignment, size_t size)
+{
+	if (__builtin_expect(!next_aligned_alloc, 0))
+		find_next();
+	return next_aligned_alloc(alignment, size);
+}
+
+EXPORT size_t malloc_usable_size(void *block)
+{
+	if (__builtin_expect(!next_malloc_usable_size, 0))
+		find_next();
+	return next_malloc_usable_size(block);
 }

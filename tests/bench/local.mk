@@ -1,8 +1,22 @@
 # tests/bench
+#
+# Programs and scripts that are run by hand and by `make check-long`; tests/integration bounds what can be counted.
 
 check_PROGRAMS += tests/bench/hot_loop
 tests_bench_hot_loop_SOURCES = tests/bench/hot_loop.c
-tests_bench_hot_loop_CFLAGS = $(AM_CFLAGS) -O2 -fno-builtin
+tests_bench_hot_loop_CFLAGS = $(AM_CFLAGS) -O2 -fno-builtin -pthread
+
+check_PROGRAMS += tests/bench/sample_cost
+tests_bench_sample_cost_SOURCES = tests/bench/sample_cost.c
+tests_bench_sample_cost_CFLAGS = $(AM_CFLAGS) -O2 -fno-builtin
+
+check_PROGRAMS += tests/bench/large_heap
+tests_bench_large_heap_SOURCES = tests/bench/large_heap.c
+tests_bench_large_heap_CFLAGS = $(AM_CFLAGS) -O2 -fno-builtin
+
+check_PROGRAMS += tests/bench/stl_churn
+tests_bench_stl_churn_SOURCES = tests/bench/stl_churn.cpp
+tests_bench_stl_churn_CXXFLAGS = -std=c++17 -O2 -Wall -Wextra $(SANITIZER_FLAGS)
 
 if !SANITIZED
 check_LTLIBRARIES += tests/bench/libempty-forwarder.la

@@ -17,7 +17,7 @@ fi
 
 count() { # count RATE: system calls of 1,000,000 pairs of 136 bytes on average
 	strace -f -c -o "$calls" -E LD_PRELOAD="$agent" -E SPPROF_RATE="$1" -E SPPROF_CEILING=0 -E SPPROF_SOCKET=/nonexistent \
-		"$BUILDDIR/tests/bench/hot_loop" pair 1000000 20
+		"$BUILDDIR/tests/bench/hot_loop" pair 1000000 20 >/dev/null
 	awk '$NF == "total" { print $4 }' "$calls"
 }
 
