@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 static uint64_t x = UINT64_C(88172645463325252);
+static uint64_t least, most; /* bytes */
 
 static uint64_t xorshift64(void) /* Marsaglia 2003 */
 {
@@ -17,18 +18,13 @@ static uint64_t xorshift64(void) /* Marsaglia 2003 */
 	return x ^= x << 17;
 }
 
-static size_t any_size(void)
-{
-	return ((size_t)64 << 10) + xorshift64() % (((size_t)1 << 20) - ((size_t)64 << 10) + 1);
-}
-
 /* A stack of its own for each `path`: one of two call sites for each bit. */
 static __attribute__((noinline)) size_t allocate(unsigned path, unsigned stacks)
 {
 	size_t bytes;
 
 	if (stacks <= 1) {
-		bytes = any_size();
+		bytes = least + xorshift64() % (most - least + 1);
 		if (!malloc(bytes))
 			abort();
 	} else if (path & 1) {
@@ -43,10 +39,13 @@ static __attribute__((noinline)) size_t allocate(unsigned path, unsigned stacks)
 
 int main(int argc, char **argv)
 {
-	uint64_t wanted = argc > 1 ? strtoul(argv[1], NULL, 10) << 30 : 0, bytes = 0;
-	unsigned stacks = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 4096;
-
-	if (stacks == 0 || stacks & (stacks - 1))
+	if (argc < 4)
+		return 2;
+	uint64_t wanted = strtoul(argv[1], NULL, 10) << 30, bytes = 0;
+	unsigned stacks = argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 4096;
+	least = strtoul(argv[2], NULL, 10) << 10;
+	most = strtoul(argv[3], NULL, 10) << 10;
+	if (least == 0 || most < least || stacks == 0 || stacks & (stacks - 1))
 		return 2;
 	for (unsigned path = 0; bytes < wanted; path++)
 		bytes += allocate(path % stacks, stacks);

@@ -47,3 +47,11 @@ tests_bench_bench_symbolizer_LDADD = $(server_test_ldadd)
 check_PROGRAMS += tests/bench/bench_heap_map
 tests_bench_bench_heap_map_CPPFLAGS = $(test_cppflags) $(agent_cppflags)
 tests_bench_bench_heap_map_LDADD = libagent.la
+
+EXTRA_DIST += \
+	tests/bench/measured.py \
+	tests/bench/free_cost.py \
+	tests/bench/sample_cost.py \
+	tests/bench/sampling_work.py \
+	tests/bench/memory.py \
+	tests/bench/peers.py

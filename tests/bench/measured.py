@@ -3,9 +3,9 @@
 A configuration is a name and what it adds to the environment; a peer that is not installed is None, and whoever
 asked for it says so.
 """
+import json
 import os
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -21,8 +21,7 @@ SAMPLE_COST = os.path.join(BUILT, "sample_cost")
 LARGE_HEAP = os.path.join(BUILT, "large_heap")
 STL_CHURN = os.path.join(BUILT, "stl_churn")
 NO_SAMPLE = "1024G"
-# As in docs/measurements.md: a 32 KiB first level; the second one as small as today's are, so that what falls out
-# of it shows.
+# What most processors have as first level, and a last one as small as their second, so that what falls out shows.
 CACHES = ["--cache-sim=yes", "--I1=32768,8,64", "--D1=32768,8,64", "--LL=1048576,16,64"]
 FOLDERS = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"]
 
@@ -106,9 +105,31 @@ def cpu_of(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def print_losses(profiler):
+    """What the daemon's programs lost: a sample that is dropped is a cheap one."""
+    lost = {}
+    for process in json.loads(profiler.ctl("list", "--all", "--json").stdout)["processes"]:
+        for name, value in profiler.stats(process["pid"])["counters"].items():
+            if name.startswith("lost_") and not name.endswith("_bytes") and value:
+                lost[name] = lost.get(name, 0) + value
+    note("lost: " + (", ".join(f"{name[5:]} {value}" for name, value in lost.items()) or "nothing"))
+
+
+def turns(configurations, rounds):
+    """Each configuration once a round, beginning with another one each time."""
+    configurations = list(configurations)
+    for first in range(rounds):
+        first %= len(configurations)
+        yield from configurations[first:] + configurations[:first]
+
+
+def quartiles(values):
+    return statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
+
+
 def spread(values):
     """The distance of the quartiles."""
-    low, _, high = statistics.quantiles(values, n=4) if len(values) > 1 else (values[0], 0, values[0])
+    low, _, high = quartiles(values)
     return high - low
 
 
@@ -128,7 +149,7 @@ PYTHON = """
 import json, sys
 keep = []
 for i in range(int(sys.argv[1])):
-    tree = {str(k): [k, str(k) * 3, {"a": k}] for k in range(20000)}
+    tree = {str(k): [k, str(k) * 3, {"a": k}] for k in range(10000)}
     keep.append(json.loads(json.dumps(tree)))
     keep = keep[-3:]
 """
@@ -149,11 +170,12 @@ SELECT sum(json_extract('{{"x":' || kind || ',"y":["' || name || '"]}}', '$.x'))
 def python_program(size):
     """Python with each of its objects a block of its own."""
     return (["/usr/bin/python3", "-S", "-c", PYTHON, str(size)],
-            {"PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"})
+            {"PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1",
+             "PYTHONSAFEPATH": "1"})
 
 
 def sqlite_program(size):
-    return ["sqlite3", ":memory:", SQL.format(rows=25000 * size)], {}
+    return ["sqlite3", ":memory:", SQL.format(rows=12500 * size)], {}
 
 
 def stl_program(size):
@@ -161,8 +183,8 @@ def stl_program(size):
 
 
 def c_source(functions):
-    """A translation unit that gives a compiler something to do."""
-    yield "#include <stdio.h>\n#include <math.h>\nstruct s { int a[16]; double d; struct s *next; };\n"
+    """A translation unit that gives a compiler something to do, and needs no header."""
+    yield "int printf(const char *, ...);\ndouble sqrt(double);\nstruct s { int a[16]; double d; struct s *next; };\n"
     for i in range(functions):
         yield f"""int f{i}(struct s *p, int n)
 {{
@@ -183,11 +205,8 @@ def c_source(functions):
 
 
 def cc1_program(directory, functions):
-    """The compiler proper, or None where there is none."""
-    found = shutil.which("gcc") and subprocess.run(["gcc", "-print-prog-name=cc1"], capture_output=True, text=True,
-                                                   check=True).stdout.strip()
-    if not found or not os.path.isabs(found):
-        return None
+    """The compiler proper, without its driver."""
+    found = subprocess.run(["gcc", "-print-prog-name=cc1"], capture_output=True, text=True, check=True).stdout.strip()
     path = os.path.join(directory, "work.c")
     with open(path, "w", encoding="utf-8") as file:
         file.writelines(c_source(functions))
