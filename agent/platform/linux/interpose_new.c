@@ -199,20 +199,23 @@ static bool ends_in_ours(new_nothrow_function make, delete1 drop)
 	return dropped;
 }
 
-static void lead_to(void *const *forms, void **const *entries, size_t count, const void *first)
+static void lead_to(void *const *forms, void **const *entries, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (forms[i] && next_allocator_same_object(forms[i], first))
+		if (forms[i] && next_allocator_is_cxx_runtimes(forms[i]))
 			*entries[i] = forms[i];
 }
 
-/* The other forms are like the first if they come from the same library. */
+/* Only the forms of the C++ runtime itself, which need no constructor to have run before. Anybody else's may, and
+ * are left to the countdown. One form tells of all. */
 void interpose_new_try(void)
 {
 	void *make = next_allocator.new_form[NEW_NOTHROW], *drop = next_allocator.delete_form[0];
 
-	if (!make || !drop || !ends_in_ours((new_nothrow_function)make, (delete1)drop))
+	if (!make || !drop || !next_allocator_is_cxx_runtimes(make) ||
+		!next_allocator_is_cxx_runtimes(drop) ||
+		!ends_in_ours((new_nothrow_function)make, (delete1)drop))
 		return;
-	lead_to(next_allocator.new_form, new_entries, NEXT_ALLOCATOR_NEW_FORMS, make);
-	lead_to(next_allocator.delete_form, delete_entries, NEXT_ALLOCATOR_DELETE_FORMS, make);
+	lead_to(next_allocator.new_form, new_entries, NEXT_ALLOCATOR_NEW_FORMS);
+	lead_to(next_allocator.delete_form, delete_entries, NEXT_ALLOCATOR_DELETE_FORMS);
 }

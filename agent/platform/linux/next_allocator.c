@@ -270,28 +270,35 @@ bool next_allocator_agent_is_preloaded(void)
 	return false;
 }
 
-struct pair {
-	const void *a, *b;
-	bool same;
+struct runtime_search {
+	const void *address;
+	bool is_runtime;
 };
 
-static int note_pair(struct dl_phdr_info *object, size_t size, void *data)
+static bool starts_with(const char *text, const char *start)
 {
-	struct pair *pair = data;
+	return strncmp(text, start, strlen(start)) == 0;
+}
+
+static int note_runtime(struct dl_phdr_info *object, size_t size, void *data)
+{
+	struct runtime_search *search = data;
+	const char *slash = strrchr(object->dlpi_name, '/');
+	const char *name = slash ? slash + 1 : object->dlpi_name;
 
 	(void)size;
-	if (!contains(object, pair->a))
+	if (!contains(object, search->address))
 		return 0;
-	pair->same = contains(object, pair->b);
+	search->is_runtime = starts_with(name, "libstdc++.so.") || starts_with(name, "libc++.so.");
 	return 1;
 }
 
-bool next_allocator_same_object(const void *a, const void *b)
+bool next_allocator_is_cxx_runtimes(const void *address)
 {
 	iterate_function iterate = (iterate_function)dlsym(RTLD_NEXT, "dl_iterate_phdr");
-	struct pair pair = {.a = a, .b = b};
+	struct runtime_search search = {.address = address};
 
 	if (iterate)
-		iterate(note_pair, &pair);
-	return pair.same;
+		iterate(note_runtime, &search);
+	return search.is_runtime;
 }

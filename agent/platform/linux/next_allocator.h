@@ -39,8 +39,8 @@ void next_allocator_find(void);
 /* False if the agent was dlopened: what is bound already will never reach it. Says so in one line.
  */
 bool next_allocator_agent_is_preloaded(void);
-/* Whether both addresses lie in one object's segments. Without dladdr's search for symbols. */
-bool next_allocator_same_object(const void *a, const void *b);
+/* Whether the address lies in libstdc++ or libc++, by the object's name. Without dladdr's search for symbols. */
+bool next_allocator_is_cxx_runtimes(const void *address);
 /* Whether the block comes from the bootstrap heap, and how large it is. */
 bool next_allocator_is_bootstrap(const void *address, size_t *size);
 
