@@ -22,7 +22,8 @@ struct sample_feed {
 	bool (*refresh)(uint32_t epoch, void *data);
 	void *data;
 	bool frozen;
-	uint32_t max_epoch; /* of all records so far: mappings read from now on are at least that new */
+	uint32_t max_epoch; /* of all records so far: mappings read from now on are at least that
+			       new */
 	struct sample_feed_stats stats;
 };
 
@@ -115,9 +116,19 @@ static void feed_death(const struct wire_death *death, void *data)
 	heap_model_death(feed->heap, death->id, death->time_ns);
 }
 
+static void feed_end(const struct wire_end *end, void *data)
+{
+	(void)end;
+	(void)data;
+}
+
 struct record_sink sample_feed_sink(struct sample_feed *feed)
 {
-	return (struct record_sink){.birth = feed_birth, .death = feed_death, .data = feed};
+	return (struct record_sink){.birth = feed_birth,
+		.live = feed_birth,
+		.death = feed_death,
+		.end = feed_end,
+		.data = feed};
 }
 
 void sample_feed_end_round(struct sample_feed *feed)
