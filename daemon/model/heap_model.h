@@ -17,6 +17,7 @@
 #include "model/estimate.h"
 
 #define HEAP_LIFETIMES 48u
+#define HEAP_TID_MAX   ((1u << 22) - 1) /* Linux has none above */
 
 struct heap_model;
 
@@ -26,7 +27,7 @@ struct heap_birth {
 	uint64_t interval_bytes; /* > 0 */
 	uint64_t time_ns;
 	uint64_t address;
-	uint32_t tid : 22;  /* Linux has none above 2^22 - 1 */
+	uint32_t tid : 22;  /* at most HEAP_TID_MAX */
 	uint32_t named : 5; /* this and `told` are the model's own */
 	uint32_t told : 5;
 	uint32_t stack; /* stack_table id: the totals grow with the largest one seen */

@@ -205,13 +205,17 @@ static uint64_t run_task(struct drain_task *task, uint64_t now)
 		return taken;
 	}
 	task->in_round = false;
+	bool more = session_tend(task->session);
 	if (task->sweep) {
 		task->swept_ns = now;
 		if (task->round_bytes == 0)
 			session_compare(task->session);
-		call_waiters(task, task->round);
+		if (!session_nearly_there(task->session))
+			call_waiters(task, task->round);
 	}
 	plan_next(task, now);
+	if (more)
+		task->due_ns = 0;
 	return taken;
 }
 
