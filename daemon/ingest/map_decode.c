@@ -1,6 +1,6 @@
 /*
  * A slot is six words that were not copied at one instant. What is decoded from them holds only if
- * its id_mark is found unchanged afterwards, which is the caller's to check.
+ * they are found unchanged afterwards, which is the caller's to check.
  */
 #include "config.h"
 #include "ingest/map_decode.h"
@@ -45,7 +45,6 @@ enum map_decode_slot map_decode_slot(
 		return MAP_DECODE_NONSENSE;
 	*out = (struct map_decode_entry){
 		.id = words[ID_MARK] >> WIRE_SLOT_MARK_BITS,
-		.id_mark = words[ID_MARK],
 		.address = words[KEY] >> 3,
 		.size_bytes = words[SIZE],
 		.interval_bytes = words[INTERVAL],

@@ -24,7 +24,6 @@ enum map_decode_slot {
 
 struct map_decode_entry {
 	uint64_t id;
-	uint64_t id_mark; /* to be the same when it is read again */
 	uint64_t address;
 	uint64_t size_bytes, interval_bytes, birth_ns;
 	uint32_t tid;

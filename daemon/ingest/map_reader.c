@@ -1,7 +1,10 @@
 /*
  * Order of reading, per slot: the slot, with many others at once; then its stack, block by block;
- * then its id_mark again. Ids are never used twice, and a stack stays as it is while an entry
- * refers to it, so an id_mark that has not changed vouches for all of it.
+ * then the slot again, which must be the same in every word. Nobody knows in which order the words
+ * of one copy were read, so an id in the first copy may stand beside the fields of its predecessor.
+ * But the second copy begins after that id was there: if its key says that the slot is complete, and
+ * the id is still the same, so are the fields. Ids are never used twice, and a stack stays as it is
+ * while an entry refers to it.
  *
  * Bounds. Slots: WIRE_MAP_MAX_LEVELS levels. A stack: its own count of bytes, which must fit its
  * count of frames, and as many blocks as these bytes fill. A slice: MAX_READS calls of the source
@@ -56,10 +59,10 @@ struct map_reader *map_reader_free(struct map_reader *reader)
 }
 
 /* The element at `index` of an array in the worker; -EFAULT: there cannot be one. */
-static int read_element(struct map_reader *reader, uint64_t array, uint64_t index, size_t offset,
-	void *bytes, size_t size, size_t element)
+static int read_element(struct map_reader *reader, uint64_t array, uint64_t index, void *bytes,
+	size_t size, size_t element)
 {
-	uint64_t distance = index * element + offset; /* index < 2^32 */
+	uint64_t distance = index * element; /* index < 2^32 */
 
 	if (array == 0 || array > UINT64_MAX - distance - size)
 		return -EFAULT;
@@ -73,12 +76,12 @@ static int read_run(struct map_reader *reader, uint32_t index)
 {
 	uint32_t left = reader->places.block_count - index;
 	uint32_t count = left < RUN_BLOCKS ? left : RUN_BLOCKS;
-	int r = read_element(reader, reader->places.blocks_address, index, 0, reader->run,
+	int r = read_element(reader, reader->places.blocks_address, index, reader->run,
 		count * sizeof(reader->run[0]), sizeof(reader->run[0]));
 
 	if (r < 0 && count > 1) { /* the last ones may lie behind the worker's memory */
 		count = 1;
-		r = read_element(reader, reader->places.blocks_address, index, 0, reader->run,
+		r = read_element(reader, reader->places.blocks_address, index, reader->run,
 			sizeof(reader->run[0]), sizeof(reader->run[0]));
 	}
 	return r < 0 ? r : (int)count;
@@ -113,7 +116,7 @@ static bool read_stack(struct map_reader *reader, uint32_t reference, struct wir
 	struct map_decode_stack stack;
 
 	if (reference > reader->places.stack_count ||
-		read_element(reader, reader->places.stacks_address, reference - 1, 0, bytes,
+		read_element(reader, reader->places.stacks_address, reference - 1, bytes,
 			sizeof(bytes), sizeof(bytes)) < 0)
 		return false;
 	if (!map_decode_stack(bytes, &stack) || !read_chain(reader, stack.block, stack.bytes) ||
@@ -126,14 +129,13 @@ static bool read_stack(struct map_reader *reader, uint32_t reference, struct wir
 	return true;
 }
 
-static bool unchanged(struct map_reader *reader, uint64_t slot, uint64_t id_mark)
+static bool unchanged(struct map_reader *reader, uint64_t slot, const uint64_t words[6])
 {
-	uint64_t now;
+	uint64_t now[6];
 
-	return read_element(reader, reader->places.map_address, slot,
-		       offsetof(struct wire_slot, id_mark), &now, sizeof(now),
-		       sizeof(struct wire_slot)) == 0 &&
-	       now == id_mark;
+	return read_element(reader, reader->places.map_address, slot, now, sizeof(now),
+		       sizeof(now)) == 0 &&
+	       memcmp(now, words, sizeof(now)) == 0;
 }
 
 static struct wire_birth *begin_entry(
@@ -153,7 +155,7 @@ static struct wire_birth *begin_entry(
 	return birth;
 }
 
-static void read_entry(struct map_reader *reader, uint64_t slot,
+static void read_entry(struct map_reader *reader, uint64_t slot, const uint64_t words[6],
 	const struct map_decode_entry *entry, bool announced, const struct map_sink *sink)
 {
 	struct wire_birth *birth = begin_entry(reader, entry, announced);
@@ -167,7 +169,7 @@ static void read_entry(struct map_reader *reader, uint64_t slot,
 		birth->frame_count = 0;
 		birth->record.flags = WIRE_STACK_NOT_KEPT;
 	}
-	if (!unchanged(reader, slot, entry->id_mark)) {
+	if (!unchanged(reader, slot, words)) {
 		reader->stats.moved++;
 		return;
 	}
@@ -187,7 +189,7 @@ static void read_slot(struct map_reader *reader, uint64_t slot, const uint64_t w
 	if (kind == MAP_DECODE_NONSENSE)
 		reader->stats.moved++;
 	else if (kind != MAP_DECODE_NONE)
-		read_entry(reader, slot, &entry, kind == MAP_DECODE_ANNOUNCED, sink);
+		read_entry(reader, slot, words, &entry, kind == MAP_DECODE_ANNOUNCED, sink);
 }
 
 int map_reader_slice(struct map_reader *reader, uint32_t levels, const struct map_sink *sink)
@@ -201,7 +203,7 @@ int map_reader_slice(struct map_reader *reader, uint32_t levels, const struct ma
 		return 0;
 	uint64_t count = reader->stats.slots_in_all - first;
 	count = count < SLICE_SLOTS ? count : SLICE_SLOTS;
-	int r = read_element(reader, reader->places.map_address, first, 0, reader->slots,
+	int r = read_element(reader, reader->places.map_address, first, reader->slots,
 		count * sizeof(reader->slots[0]), sizeof(reader->slots[0]));
 	if (r < 0)
 		return r;
