@@ -28,6 +28,7 @@
 
 #define ERA_NEVER   0u /* not by a LIVE; before the first request */
 #define ERA_FOREIGN 1u /* of a request too old to be known, or not ours */
+#define ERA_SPARED  1u /* `named` only: found by a reading, and not announced */
 #define ERA_FIRST   2u
 #define ERAS	    32u
 
@@ -413,21 +414,32 @@ void heap_model_take_back(struct heap_model *model, uint64_t id, uint32_t epoch)
 	remember_or_count(model, &death);
 }
 
-void heap_model_unname(struct heap_model *model, uint64_t id)
+void heap_model_spare(struct heap_model *model, uint64_t id, bool fresh)
 {
 	struct hash_cursor at;
 	uint32_t position;
-	if (find_live(model, id, &at, &position))
-		entry_at(model, position)->named = ERA_NEVER;
+	if (!find_live(model, id, &at, &position))
+		return;
+	struct heap_birth *entry = entry_at(model, position);
+	if (fresh || entry->named != model->era)
+		entry->named = ERA_SPARED;
 }
 
-uint64_t heap_model_sweep(struct heap_model *model)
+void heap_model_begin_reading(struct heap_model *model)
+{
+	for (uint32_t i = 0; i < model->index.count; i++)
+		if (entry_at(model, i)->named == ERA_SPARED)
+			entry_at(model, i)->named = ERA_NEVER;
+}
+
+uint64_t heap_model_sweep(struct heap_model *model, bool spare)
 {
 	uint64_t swept = 0;
 	/* Downwards: what moves into a gap has been looked at. */
 	for (uint32_t i = model->index.count; i-- > 0;) {
 		struct hash_cursor at;
-		if (entry_at(model, i)->named == model->era)
+		uint32_t named = entry_at(model, i)->named;
+		if (named == model->era || (spare && named == ERA_SPARED))
 			continue;
 		find_live(model, entry_at(model, i)->id, &at, &(uint32_t){0});
 		bury(model, &at, i, 0);

@@ -84,13 +84,16 @@ void heap_model_live(struct heap_model *model, const struct heap_birth *birth, u
 /* A DEATH that takes the LIVE of this epoch back: as if that had never been told. What is known
  * from elsewhere dies, at an unknown moment. */
 void heap_model_take_back(struct heap_model *model, uint64_t id, uint32_t epoch);
-/* For what was read from the worker's map and not told by it. Whether `id` lives, or died shortly
- * before; and, right after heap_model_live, that the worker will not tell of its death: the next
- * sweep erases it, if nobody names it until then. */
+/* For what is read from the worker's map and not told by it. Whether `id` lives, or died shortly
+ * before; and that it was found, but that the worker will not tell of its death: it is spared by
+ * the sweep that ends this reading, and by no other unless somebody names it. `fresh`:
+ * heap_model_live has just brought it, and nothing else has named it. */
 bool heap_model_knows(const struct heap_model *model, uint64_t id);
-void heap_model_unname(struct heap_model *model, uint64_t id);
-/* Erases what was known at the request and has not been named since; how many. */
-uint64_t heap_model_sweep(struct heap_model *model);
+void heap_model_spare(struct heap_model *model, uint64_t id, bool fresh);
+void heap_model_begin_reading(struct heap_model *model); /* forgets who was spared */
+/* Erases what was known at the request and has not been named since; how many. `spare`: nor found
+ * by the reading that ends with this. */
+uint64_t heap_model_sweep(struct heap_model *model, bool spare);
 
 void heap_model_totals(const struct heap_model *model, struct heap_totals *out);
 

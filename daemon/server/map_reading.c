@@ -69,7 +69,8 @@ struct resync_slice map_reading_slice(
 		.result = map_reader_slice(reading->reader, levels, sink),
 	};
 	map_reader_stats(reading->reader, &stats);
-	slice.clean = stats.secret == 0 && stats.moved == 0;
+	slice.still = stats.moved == 0;
+	slice.announced = stats.secret == 0;
 	slice.percent =
 		stats.slots_in_all > 0 ? (unsigned)(100 * stats.slots / stats.slots_in_all) : 100;
 	if (slice.result >= 0)

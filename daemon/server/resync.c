@@ -6,8 +6,9 @@
  *
  * Why the copy is confirmed. From the request to the sweep every birth and death was told, or
  * counted as a loss: without such a loss and without damage the copy is the map. A reading tells
- * less, since it cannot see what happens between its slices. It counts only if nothing happened, if
- * all it found will have its death told, and if the two sets then have the same digest.
+ * less, since it cannot see what happens between its slices. It sweeps only if nothing happened; the
+ * copy is the map then, and stays so if all it found will have its death told. The digest, a sum over
+ * what has been told, agrees in that case only.
  */
 #include "server/resync.h"
 
@@ -113,6 +114,7 @@ static enum resync_step ask(struct resync *resync, const struct resync_view *vie
 	resync->progress_ns = view->now_ns;
 	resync->reading = false;
 	resync->read_percent = 0;
+	resync->read_exactly = false;
 	resync->read_after_ns = 0;
 	resync->read_pause_ns = 0;
 	resync->requests++;
@@ -203,7 +205,8 @@ void resync_read(
 		/* Rights do not come back within seconds. */
 		resync->read_pause_ns = PAUSE_MAX_NS;
 		wait_for_next_reading(resync, view->now_ns);
-	} else if (slice->clean && view->events == resync->read_events) {
+	} else if (slice->still && view->events == resync->read_events) {
+		resync->read_announced = slice->announced;
 		resync->reading = false;
 		resync->phase = RESYNC_HAS_READ;
 		resync->settled_round = view->rounds;
@@ -225,7 +228,9 @@ void resync_swept(struct resync *resync, const struct resync_view *view)
 	bool untouched =
 		view->losses == resync->asked.losses && view->damage == resync->asked.damage;
 	bool read = resync->phase == RESYNC_HAS_READ;
-	if (untouched && (!read || (view->equal && view->events == resync->read_events))) {
+	bool exactly = read && view->events == resync->read_events;
+	resync->read_exactly = exactly;
+	if (untouched && (!read || (exactly && resync->read_announced && view->equal))) {
 		settle(resync, view->now_ns);
 	} else if (read && untouched) {
 		resync->phase = RESYNC_ASKED;
@@ -284,9 +289,8 @@ static void describe_idle(const struct resync *resync, uint64_t unix_ns, char *t
 			"(%s)",
 			since, strerror(-resync->read_error));
 	else
-		snprintf(text, size,
-			"; it is idle since %s, what its memory holds is here but not confirmed",
-			since);
+		snprintf(text, size, "; it is idle since %s, and what its memory holds is here%s",
+			since, resync->read_exactly ? "" : " but not confirmed");
 }
 
 void resync_describe(const struct resync *resync, const struct resync_view *view, uint64_t unix_ns,

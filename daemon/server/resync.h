@@ -3,12 +3,17 @@
  * worth then. Decides only: time, counters and the comparison come in, steps come out, and whoever
  * asks takes them (session_resync.c). Pure; part of a session; one thread.
  *
- *   CONFIRMED  --reason-->  WANTED  --due-->  ASKED  --END and every LIVE-->  TOLD  --a full
- * round--> sweep  -->  CONFIRMED, or WANTED again with a longer pause if something was lost
- * meanwhile
- *
- *   ASKED, and the worker sleeps: its map is read slice by slice  --clean-->  READ  --a full
- * round--> sweep  -->  CONFIRMED if the copy equals the worker's own count, else ASKED still
+ *   CONFIRMED   a reason comes up                       -> WANTED
+ *   WANTED      due, at the end of a round              -> ASKED
+ *   ASKED       END and every LIVE have come            -> TOLD
+ *   TOLD        a full round later: sweep               -> CONFIRMED; if something was lost
+ *                                                          meanwhile WANTED, after a longer pause
+ *   ASKED       the worker sleeps, its map was read,
+ *               and nothing moved                       -> HAS_READ
+ *   HAS_READ    a full round later: sweep               -> CONFIRMED if the worker will tell of the
+ *                                                          death of all that was found, and counts
+ *                                                          the same; else ASKED, though the copy is
+ *                                                          right until the worker wakes up
  *
  * The request stays in the control word, so a worker that wakes up tells it all the same.
  */
@@ -43,7 +48,7 @@ enum resync_step {
 	RESYNC_NOTHING,
 	RESYNC_ASK,   /* store resync->epoch for the worker and open it in the model */
 	RESYNC_READ,  /* read a slice of the worker's map, then call resync_read */
-	RESYNC_SWEEP, /* sweep the model, then call resync_swept */
+	RESYNC_SWEEP, /* sweep the model, then call resync_swept; HAS_READ: spare what was found */
 };
 
 enum resync_phase { RESYNC_CONFIRMED, RESYNC_WANTED, RESYNC_ASKED, RESYNC_TOLD, RESYNC_HAS_READ };
@@ -68,6 +73,8 @@ struct resync {
 	/* reading the worker's memory */
 	bool reading;
 	uint64_t read_events; /* when it began */
+	bool read_announced;  /* all that it found */
+	bool read_exactly; /* it is over, and nothing had happened from its beginning to the sweep */
 	uint64_t read_after_ns, read_pause_ns;
 	int read_error; /* negative errno of the last one */
 	unsigned read_percent;
@@ -95,8 +102,9 @@ enum resync_step resync_round_ended(struct resync *resync, const struct resync_v
 void resync_swept(struct resync *resync, const struct resync_view *view);
 
 struct resync_slice {
-	int result; /* 1: more to read; 0: it was the last; negative errno */
-	bool clean; /* so far: all found is announced, and nothing changed under it */
+	int result;	/* 1: more to read; 0: it was the last; negative errno */
+	bool still;	/* so far: nothing changed under it */
+	bool announced; /* so far: the worker will tell of the death of all that was found */
 	unsigned percent;
 };
 void resync_read(

@@ -155,10 +155,12 @@ void sample_feed_found(
 	if (announced) {
 		if (!heap_model_name(feed->heap, entry->id, epoch))
 			add_live(feed, entry, epoch);
-	} else if (!heap_model_knows(feed->heap, entry->id)) {
-		add_live(feed, entry, epoch);
-		heap_model_unname(feed->heap, entry->id);
+		return;
 	}
+	bool fresh = !heap_model_knows(feed->heap, entry->id);
+	if (fresh)
+		add_live(feed, entry, epoch);
+	heap_model_spare(feed->heap, entry->id, fresh);
 }
 
 void sample_feed_request(struct sample_feed *feed, uint32_t epoch)

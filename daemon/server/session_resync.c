@@ -108,6 +108,7 @@ static void on_found(const struct wire_birth *entry, bool announced, void *data)
 static int begin_reading(struct session_resync *resync)
 {
 	const struct segment_info *info = segment_map_info(resync->segment);
+	heap_model_begin_reading(sample_feed_heap(resync->feed));
 	int r = map_reading_begin(&resync->reading, resync->process, &info->places);
 	/* The look comes after the opening: whatever was opened is the program that is looked at,
 	 * or an earlier one. */
@@ -146,7 +147,8 @@ static void take_step(struct session_resync *resync, enum resync_step step,
 		read_slice(resync, view);
 		break;
 	case RESYNC_SWEEP:
-		heap_model_sweep(sample_feed_heap(resync->feed));
+		heap_model_sweep(
+			sample_feed_heap(resync->feed), resync->state.phase == RESYNC_HAS_READ);
 		segment_map_counters(resync->segment, &counters);
 		now = session_resync_view(resync, &counters, consumer);
 		resync_swept(&resync->state, &now);

@@ -182,7 +182,7 @@ START_TEST(a_live_names_what_is_known_and_brings_what_is_not)
 	tell_live(model, 2, 7); /* from another ring */
 	assert_counts(model, 2, 1, 1);
 	ck_assert_uint_eq(totals_of(model).lifetimes[2], 1);
-	ck_assert_uint_eq(heap_model_sweep(model), 0);
+	ck_assert_uint_eq(heap_model_sweep(model, false), 0);
 	heap_model_free(model);
 }
 END_TEST
@@ -198,7 +198,7 @@ START_TEST(a_sweep_erases_what_was_known_before_the_request_and_not_named)
 		tell_live(model, id, 3);
 	for (uint64_t id = 301; id <= 310; id++)
 		give_birth(model, id);
-	ck_assert_uint_eq(heap_model_sweep(model), 150);
+	ck_assert_uint_eq(heap_model_sweep(model, false), 150);
 	assert_counts(model, 310, 150, 160);
 	struct heap_totals totals = totals_of(model);
 	ck_assert_uint_eq(totals.inferred_deaths, 150);
@@ -223,7 +223,7 @@ START_TEST(a_live_of_an_earlier_request_does_not_name_for_this_one)
 	heap_model_request(model, 2);
 	tell_live(model, 1, 1);
 	tell_live(model, 5, 1); /* a birth that is heard of after the request */
-	ck_assert_uint_eq(heap_model_sweep(model), 1);
+	ck_assert_uint_eq(heap_model_sweep(model, false), 1);
 	assert_counts(model, 2, 1, 1);
 	heap_model_free(model);
 }
@@ -234,7 +234,7 @@ START_TEST(without_a_request_a_sweep_erases_nothing)
 	struct heap_model *model = new_model(&roomy);
 	give_birth(model, 1);
 	tell_live(model, 2, 9); /* answers an earlier daemon */
-	ck_assert_uint_eq(heap_model_sweep(model), 0);
+	ck_assert_uint_eq(heap_model_sweep(model, false), 0);
 	assert_counts(model, 2, 0, 2);
 	heap_model_take_back(model, 2, 9);
 	assert_counts(model, 1, 0, 1);
@@ -320,7 +320,7 @@ START_TEST(a_birth_overtaken_by_its_live_is_no_duplicate_and_not_swept)
 	heap_model_request(model, 2);
 	give_birth(model, 1);
 	assert_counts(model, 1, 0, 1);
-	ck_assert_uint_eq(heap_model_sweep(model), 0);
+	ck_assert_uint_eq(heap_model_sweep(model, false), 0);
 	heap_model_take_back(model, 1, 1); /* too late: its birth is known */
 	assert_counts(model, 1, 1, 0);
 	heap_model_free(model);
@@ -342,7 +342,7 @@ START_TEST(more_requests_than_there_are_eras_mix_nothing_up)
 	assert_counts(model, 200, 1, 199);
 	heap_model_request(model, 201);
 	tell_live(model, 1, 201);
-	ck_assert_uint_eq(heap_model_sweep(model), 198);
+	ck_assert_uint_eq(heap_model_sweep(model, false), 198);
 	assert_counts(model, 200, 199, 1);
 	heap_model_free(model);
 }
@@ -356,12 +356,17 @@ START_TEST(what_was_read_and_will_not_be_told_of_is_swept_unless_it_is_named)
 		struct heap_birth birth = birth_of(id);
 		ck_assert(!heap_model_knows(model, id));
 		heap_model_live(model, &birth, 6);
-		heap_model_unname(model, id);
+		heap_model_spare(model, id, true);
 		ck_assert(heap_model_knows(model, id));
 	}
+	ck_assert_uint_eq(heap_model_sweep(model, true), 0);
+	heap_model_begin_reading(model); /* another one */
+	heap_model_spare(model, 1, false);
+	heap_model_spare(model, 2, false);
+	heap_model_spare(model, 3, false);
 	tell_live(model, 1, 6);
 	give_birth(model, 2);
-	ck_assert_uint_eq(heap_model_sweep(model), 1);
+	ck_assert_uint_eq(heap_model_sweep(model, false), 1);
 	assert_counts(model, 3, 1, 2);
 	heap_model_free(model);
 }
@@ -377,7 +382,7 @@ START_TEST(what_is_told_again_past_max_live_is_refused_and_not_summed_up)
 			tell_live(model, id, epoch);
 		assert_counts(model, 10, 0, 10);
 		ck_assert_uint_eq(totals_of(model).refused_lives, 15);
-		ck_assert_uint_eq(heap_model_sweep(model), 0);
+		ck_assert_uint_eq(heap_model_sweep(model, false), 0);
 	}
 	heap_model_free(model);
 }

@@ -51,9 +51,10 @@ static void answer(uint32_t lives)
 	sweep();
 }
 
-static void read_slice(int result, bool clean)
+static void read_slice(int result, bool still)
 {
-	const struct resync_slice slice = {.result = result, .clean = clean, .percent = 50};
+	const struct resync_slice slice = {
+		.result = result, .still = still, .announced = true, .percent = 50};
 	resync_read(&resync, &slice, &view);
 }
 
@@ -272,6 +273,20 @@ static void begin_reading(void)
 	ck_assert_int_eq(step(50 * MS), RESYNC_READ);
 }
 
+START_TEST(what_a_worker_will_not_tell_of_is_right_but_not_confirmed)
+{
+	begin_reading();
+	const struct resync_slice slice = {.result = 0, .still = true, .percent = 100};
+	resync_read(&resync, &slice, &view);
+	ck_assert_int_eq(step(0), RESYNC_SWEEP);
+	ck_assert_int_eq(resync.phase, RESYNC_HAS_READ); /* spare what was found */
+	view.equal = true;
+	resync_swept(&resync, &view);
+	ck_assert_int_eq(resync.phase, RESYNC_ASKED);
+	ck_assert(resync.read_exactly);
+}
+END_TEST
+
 START_TEST(a_sleeping_worker_is_read_and_confirmed_if_the_copy_is_equal)
 {
 	begin_reading();
@@ -381,10 +396,20 @@ START_TEST(an_answer_says_how_far_it_is)
 	read_slice(-ENOENT, false);
 	assert_described("; it is idle since 2023-11-14 22:13:20 UTC and has to wake up to tell it "
 			 "again");
-	read_slice(0, false);
+	setup();
+	begin_reading();
+	read_slice(0, true);
+	ck_assert_int_eq(step(0), RESYNC_SWEEP);
+	resync_swept(&resync, &view); /* right, but not the worker's own count */
 	assert_described(
-		"; it is idle since 2023-11-14 22:13:20 UTC, what its memory holds is here "
-		"but not confirmed");
+		"; it is idle since 2023-11-14 22:13:20 UTC, and what its memory holds is here");
+	ck_assert_int_eq(step(2 * S), RESYNC_READ);
+	read_slice(0, true);
+	view.events++;
+	ck_assert_int_eq(step(0), RESYNC_SWEEP);
+	resync_swept(&resync, &view);
+	assert_described("; it is idle since 2023-11-14 22:13:20 UTC, and what its memory holds is "
+			 "here but not confirmed");
 }
 END_TEST
 
@@ -407,6 +432,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_difference_is_asked_for);
 	tcase_add_test(t, an_epoch_differs_from_what_was_asked_before);
 	tcase_add_test(t, an_agent_that_cannot_be_asked_is_not);
+	tcase_add_test(t, what_a_worker_will_not_tell_of_is_right_but_not_confirmed);
 	tcase_add_test(t, a_sleeping_worker_is_read_and_confirmed_if_the_copy_is_equal);
 	tcase_add_test(t, a_reading_that_is_not_clean_confirms_nothing_and_leaves_the_request_open);
 	tcase_add_test(t, a_worker_that_wakes_up_ends_its_reading);
