@@ -328,6 +328,12 @@ START_TEST(a_sleeping_worker_is_known_to_the_next_daemon)
 
 	fixture_start(&spprofd, NULL);
 	Spprof__V1__Response *stats = fixture_stats(&spprofd, worker.pid);
+	if (strstr(stats->stats->process->note, "does not let") != NULL && geteuid() != 0) {
+		printf("# not tested: %s\n", stats->stats->process->note);
+		fixture_free(stats);
+		free(before);
+		return;
+	}
 	ck_assert_uint_eq(stats->stats->live_bytes->samples, 200);
 	ck_assert_msg(!stats->stats->process->unconfirmed, "%s", stats->stats->process->note);
 	ck_assert_double_eq(fixture_counter(stats, "resync_verified"), 1);
