@@ -4,8 +4,10 @@
  * was told, or read; so once END says how many were told and as many have come, what was not named
  * is dead. A DEATH that is on its way may be drained before or after; it names an id that is gone.
  *
- * Why the copy is confirmed. From the request to the sweep every birth and death was told, or
- * counted as a loss: without such a loss and without damage the copy is the map. A reading tells
+ * Why the copy is confirmed. From the round that ends with the request, before it read its first
+ * head, to the sweep every birth and death was told, or counted as a loss: without such a loss and
+ * without damage the copy is the map. (A death that found no room during that round may belong to a
+ * birth that the round did not see any more. That is learned after the request and never swept.) A reading tells
  * less, since it cannot see what happens between its slices. It sweeps only if nothing happened; the
  * copy is the map then, and stays so if all it found will have its death told. The digest, a sum over
  * what has been told, agrees in that case only.
@@ -79,6 +81,7 @@ void resync_want(struct resync *resync, enum resync_reason reason, uint64_t now_
 	resync->phase = RESYNC_WANTED;
 	resync->reason = reason;
 	resync->due_ns = now_ns + resync->pause_ns;
+	resync->wanted_round = resync->round;
 	resync->progress_ns = now_ns;
 }
 
@@ -100,14 +103,24 @@ static bool hurries(const struct resync *resync, uint64_t now_ns)
 	return now_ns < resync->hurry_until_ns;
 }
 
+static bool is_due(const struct resync *resync, uint64_t now_ns)
+{
+	return resync->phase == RESYNC_WANTED && resync->possible && now_ns >= resync->due_ns;
+}
+
+/* Only after a round that began when the reason was known: what was lost before that round counts
+ * against the request. A new daemon's first round is one, too: without it the rings may hold a birth
+ * whose death an earlier daemon took. */
 static enum resync_step ask(struct resync *resync, const struct resync_view *view)
 {
-	if (!resync->possible || view->now_ns < resync->due_ns)
+	if (!is_due(resync, view->now_ns) || view->rounds <= resync->wanted_round)
 		return RESYNC_NOTHING;
 	resync->phase = RESYNC_ASKED;
 	resync->epoch = next_epoch(resync->epoch);
 	resync->pause_ns = longer(resync->pause_ns);
 	resync->asked = *view;
+	resync->asked.losses = view->losses_before;
+	resync->asked.damage = view->damage_before;
 	resync->lives = resync->end_lives = 0;
 	resync->end = false;
 	resync->progress = 0;
@@ -125,6 +138,7 @@ static void ask_anew(struct resync *resync, uint64_t now_ns)
 {
 	resync->phase = RESYNC_WANTED;
 	resync->due_ns = now_ns + resync->pause_ns;
+	resync->wanted_round = resync->round;
 	resync->reading = false;
 }
 
@@ -172,6 +186,7 @@ static enum resync_step go_on(struct resync *resync, const struct resync_view *v
 
 enum resync_step resync_round_ended(struct resync *resync, const struct resync_view *view)
 {
+	resync->round = view->rounds;
 	resync_look(resync, view);
 	switch (resync->phase) {
 	case RESYNC_WANTED:
@@ -240,18 +255,17 @@ void resync_swept(struct resync *resync, const struct resync_view *view)
 	}
 }
 
-bool resync_needs_round(const struct resync *resync)
+bool resync_needs_round(const struct resync *resync, uint64_t now_ns)
 {
-	return resync->reading || resync->phase == RESYNC_TOLD || resync->phase == RESYNC_HAS_READ;
+	return resync->reading || resync->phase == RESYNC_TOLD ||
+	       resync->phase == RESYNC_HAS_READ || is_due(resync, now_ns);
 }
 
 bool resync_nearly_there(const struct resync *resync, uint64_t now_ns)
 {
 	if (!hurries(resync, now_ns))
 		return false;
-	if (resync->phase == RESYNC_WANTED)
-		return resync->possible && now_ns >= resync->due_ns;
-	return resync_needs_round(resync) ||
+	return resync_needs_round(resync, now_ns) ||
 	       (resync->phase == RESYNC_ASKED && may_read(resync, now_ns));
 }
 

@@ -34,10 +34,12 @@ enum resync_reason {
 /* What the worker and its rings say at the end of a round. The worker's numbers are claims: they
  * are compared, and nothing is computed from them but shares for people. */
 struct resync_view {
-	uint64_t now_ns;    /* monotonic */
-	uint64_t rounds;    /* in which the heads were read */
-	uint64_t losses;    /* births and deaths that found no room */
-	uint64_t damage;    /* records and rings skipped */
+	uint64_t now_ns; /* monotonic */
+	uint64_t rounds; /* in which the heads were read */
+	uint64_t losses; /* births and deaths that found no room */
+	uint64_t damage; /* records and rings skipped */
+	/* the same before the last round read its heads */
+	uint64_t losses_before, damage_before;
 	uint64_t slots;	    /* of the map, looked at by the worker for any epoch */
 	uint64_t all_slots; /* of the map */
 	uint64_t events;    /* samples and their deaths: changes while the worker works */
@@ -59,6 +61,8 @@ struct resync {
 	bool possible;		  /* the agent is one that can be asked */
 	uint32_t epoch;		  /* asked for last */
 	uint64_t due_ns;	  /* WANTED: not before */
+	uint64_t wanted_round;	  /* WANTED: not at the end of this one, nor of an earlier one */
+	uint64_t round;		  /* that ended last */
 	uint64_t pause_ns;	  /* between this request and the next one */
 	uint64_t settled_ns;	  /* when it was confirmed last */
 	struct resync_view asked; /* at the request; what a confirmation rests on */
@@ -111,7 +115,7 @@ void resync_read(
 	struct resync *resync, const struct resync_slice *slice, const struct resync_view *view);
 
 /* Whether the next round must read all heads, and come at once. */
-bool resync_needs_round(const struct resync *resync);
+bool resync_needs_round(const struct resync *resync, uint64_t now_ns);
 /* Whether an answer had better wait: not longer than a second after resync_hurry. */
 bool resync_nearly_there(const struct resync *resync, uint64_t now_ns);
 /* How far it is, as a clause to follow the reason: "; being told again: 40 % of the map". `unix_ns`

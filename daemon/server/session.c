@@ -39,6 +39,7 @@ struct session {
 	struct symbol_file *files; /* owns; by module */
 	uint32_t file_count;
 	struct sample_feed *feed; /* owns */
+	bool in_round;		  /* until session_tend */
 	struct session_resync resync;
 	struct session_quality_state quality;
 	struct segment_counters last_counters;
@@ -245,7 +246,10 @@ int session_drain(struct session *session, bool all, uint64_t max_bytes, uint64_
 	struct record_sink sink = session_resync_sink(&session->resync);
 	struct ring_consumer_stats stats;
 	uint64_t before = session->last_consumer.bytes;
-	all = all || resync_needs_round(&session->resync.state);
+	all = all || resync_needs_round(&session->resync.state, wall_clock_monotonic_ns());
+	if (!session->in_round)
+		session_resync_round_begins(&session->resync, &session->last_consumer);
+	session->in_round = true;
 	int r = ring_consumer_round(session->consumer, all, max_bytes, &sink);
 	ring_consumer_stats(session->consumer, &stats);
 	session->last_consumer = stats;
@@ -277,6 +281,7 @@ bool session_tend(struct session *session)
 	if (session->facts.state != SESSION_ATTACHED || session->consumer == NULL)
 		return false;
 	uint64_t before = session->resync.state.confirmations;
+	session->in_round = false;
 	bool more = session_resync_round_ended(&session->resync, &session->last_consumer);
 	if (session->resync.state.confirmations != before) {
 		refresh_counters(session);

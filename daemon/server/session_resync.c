@@ -73,19 +73,39 @@ static uint64_t add_saturated(uint64_t a, uint64_t b)
 	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-struct resync_view session_resync_view(const struct session_resync *resync,
+static struct resync_losses losses_of(
 	const struct segment_counters *counters, const struct ring_consumer_stats *consumer)
 {
 	const uint64_t *lost = counters->loss_count;
+	return (struct resync_losses){
+		.losses = add_saturated(add_saturated(lost[WIRE_LOSS_BIRTH_RING_FULL],
+						lost[WIRE_LOSS_BIRTH_NO_RING]),
+			lost[WIRE_LOSS_DEATH_UNWRITTEN]),
+		.damage = consumer->corrupt_records + consumer->corrupt_rings,
+	};
+}
+
+void session_resync_round_begins(
+	struct session_resync *resync, const struct ring_consumer_stats *consumer)
+{
+	struct segment_counters counters;
+	segment_map_counters(resync->segment, &counters);
+	resync->now = losses_of(&counters, consumer);
+}
+
+struct resync_view session_resync_view(const struct session_resync *resync,
+	const struct segment_counters *counters, const struct ring_consumer_stats *consumer)
+{
+	struct resync_losses losses = losses_of(counters, consumer);
 	struct heap_totals totals;
 	heap_model_totals(sample_feed_heap(resync->feed), &totals);
 	return (struct resync_view){
 		.now_ns = wall_clock_monotonic_ns(),
 		.rounds = consumer->rounds,
-		.losses = add_saturated(add_saturated(lost[WIRE_LOSS_BIRTH_RING_FULL],
-						lost[WIRE_LOSS_BIRTH_NO_RING]),
-			lost[WIRE_LOSS_DEATH_UNWRITTEN]),
-		.damage = consumer->corrupt_records + consumer->corrupt_rings,
+		.losses = losses.losses,
+		.damage = losses.damage,
+		.losses_before = resync->before.losses,
+		.damage_before = resync->before.damage,
 		.slots = counters->resync_slots,
 		.all_slots = counters->map_slots,
 		.events = counters->samples + counters->sampled_deaths,
@@ -162,13 +182,17 @@ bool session_resync_round_ended(
 	struct session_resync *resync, const struct ring_consumer_stats *consumer)
 {
 	struct segment_counters counters;
+	/* A call that found nothing to do has read no heads: the round before it is the last. */
+	if (resync->rounds != consumer->rounds)
+		resync->before = resync->now;
+	resync->rounds = consumer->rounds;
 	segment_map_counters(resync->segment, &counters);
 	struct resync_view view = session_resync_view(resync, &counters, consumer);
 	take_step(resync, resync_round_ended(&resync->state, &view), consumer, &view);
 	/* The worker has woken up, or it is to be asked anew. */
 	if (!resync->state.reading)
 		map_reading_deinit(&resync->reading);
-	return resync_needs_round(&resync->state);
+	return resync_needs_round(&resync->state, view.now_ns);
 }
 
 void session_resync_describe(const struct session_resync *resync, const struct resync_view *view,

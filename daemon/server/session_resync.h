@@ -25,6 +25,11 @@ struct session_resync {
 	/* Whether the process still runs the program that made the segment. */
 	bool (*same_program)(void *data);
 	void *data;
+	/* before the last round, and before the one that may be beginning */
+	struct resync_losses {
+		uint64_t losses, damage;
+	} before, now;
+	uint64_t rounds; /* for which `before` is */
 };
 
 /* The borrowed parts are set before. `read_before`: an earlier daemon took records. */
@@ -33,6 +38,9 @@ void session_resync_end(struct session_resync *resync);
 /* Takes the records of a round. */
 struct record_sink session_resync_sink(struct session_resync *resync);
 
+/* Before a round reads its heads, if it does. */
+void session_resync_round_begins(
+	struct session_resync *resync, const struct ring_consumer_stats *consumer);
 /* After a round has ended. True: the next one is to come at once. */
 bool session_resync_round_ended(
 	struct session_resync *resync, const struct ring_consumer_stats *consumer);

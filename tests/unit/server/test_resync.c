@@ -27,7 +27,11 @@ static enum resync_step step(uint64_t ns)
 {
 	view.now_ns += ns;
 	view.rounds++;
-	return resync_round_ended(&resync, &view);
+	enum resync_step next = resync_round_ended(&resync, &view);
+	/* The next round begins at once. */
+	view.losses_before = view.losses;
+	view.damage_before = view.damage;
+	return next;
 }
 
 static void tell(uint32_t epoch, uint32_t lives)
@@ -64,7 +68,7 @@ START_TEST(a_session_with_all_its_records_asks_for_nothing)
 	for (int i = 0; i < 100; i++)
 		ck_assert_int_eq(step(S), RESYNC_NOTHING);
 	ck_assert_int_eq(resync.reason, RESYNC_NO_REASON);
-	ck_assert(!resync_needs_round(&resync));
+	ck_assert(!resync_needs_round(&resync, view.now_ns));
 }
 END_TEST
 
@@ -76,14 +80,14 @@ START_TEST(what_is_missing_is_asked_for_at_once_and_confirmed_when_all_is_told)
 	ck_assert_int_eq(step(15 * MS), RESYNC_NOTHING);
 	resync_hear_end(&resync, 1, 3);
 	ck_assert_int_eq(step(15 * MS), RESYNC_NOTHING); /* END was read in this round */
-	ck_assert(resync_needs_round(&resync));
+	ck_assert(resync_needs_round(&resync, view.now_ns));
 	ck_assert_int_eq(resync_round_ended(&resync, &view), RESYNC_NOTHING); /* not a full one */
 	ck_assert_int_eq(step(15 * MS), RESYNC_SWEEP);
 	ck_assert_int_eq(resync.reason, RESYNC_READ_BEFORE);
 	resync_swept(&resync, &view);
 	ck_assert_int_eq(resync.reason, RESYNC_NO_REASON);
 	ck_assert_uint_eq(resync.confirmations, 1);
-	ck_assert(!resync_needs_round(&resync));
+	ck_assert(!resync_needs_round(&resync, view.now_ns));
 }
 END_TEST
 
@@ -192,6 +196,25 @@ START_TEST(damage_meanwhile_asks_again)
 }
 END_TEST
 
+START_TEST(what_is_lost_while_the_last_round_before_the_request_goes_on_counts)
+{
+	view.losses = 2; /* and `before` is still 0 */
+	ck_assert_int_eq(step(0), RESYNC_ASK);
+	answer(3);
+	ck_assert_int_eq(resync.reason, RESYNC_READ_BEFORE);
+	ck_assert_int_eq(step(S), RESYNC_ASK);
+	answer(3);
+	ck_assert_int_eq(resync.reason, RESYNC_NO_REASON);
+}
+END_TEST
+
+START_TEST(nothing_is_asked_before_a_round_has_read_the_rings)
+{
+	ck_assert_int_eq(resync_round_ended(&resync, &view), RESYNC_NOTHING);
+	ck_assert_int_eq(step(0), RESYNC_ASK);
+}
+END_TEST
+
 START_TEST(a_new_loss_unsettles_and_repeated_ones_are_not_asked_for_at_once)
 {
 	ck_assert_int_eq(step(0), RESYNC_ASK);
@@ -219,6 +242,8 @@ START_TEST(what_was_lost_before_the_attach_is_a_reason)
 {
 	begin(0, RESYNC_NO_REASON);
 	view.losses = 5;
+	ck_assert_int_eq(step(0), RESYNC_NOTHING); /* when did that happen? */
+	ck_assert(resync_needs_round(&resync, view.now_ns));
 	ck_assert_int_eq(step(0), RESYNC_ASK);
 	ck_assert_int_eq(resync.reason, RESYNC_LOSS);
 	answer(1);
@@ -291,7 +316,7 @@ START_TEST(a_sleeping_worker_is_read_and_confirmed_if_the_copy_is_equal)
 {
 	begin_reading();
 	read_slice(1, true);
-	ck_assert(resync_needs_round(&resync));
+	ck_assert(resync_needs_round(&resync, view.now_ns));
 	ck_assert_int_eq(step(0), RESYNC_READ);
 	read_slice(0, true);
 	ck_assert_int_eq(step(0), RESYNC_SWEEP);
@@ -427,6 +452,8 @@ static Suite *suite(void)
 	tcase_add_test(t, a_worker_that_has_not_begun_is_not_asked_again);
 	tcase_add_test(t, a_loss_meanwhile_asks_again_ever_more_seldom);
 	tcase_add_test(t, damage_meanwhile_asks_again);
+	tcase_add_test(t, what_is_lost_while_the_last_round_before_the_request_goes_on_counts);
+	tcase_add_test(t, nothing_is_asked_before_a_round_has_read_the_rings);
 	tcase_add_test(t, a_new_loss_unsettles_and_repeated_ones_are_not_asked_for_at_once);
 	tcase_add_test(t, what_was_lost_before_the_attach_is_a_reason);
 	tcase_add_test(t, a_difference_is_asked_for);
