@@ -112,6 +112,10 @@ static void put_quality(struct encoder *e)
 	json_writer_bool(json, "from_start", quality->from_start);
 	json_writer_bool(json, "unconfirmed", quality->unconfirmed);
 	json_writer_string(json, "unconfirmed_reason", quality->unconfirmed_reason);
+	json_writer_bool(json, "being_told_again", quality->told_again);
+	put_count(json, "cumulative_since_unix_ns",
+		quality->allocated_since_unix_ns ? quality->allocated_since_unix_ns
+						 : e->snapshot->since_unix_ns);
 	put_count(json, "lost_samples", quality->lost_samples);
 	json_writer_integer(json, "lost_bytes", rounding_nearest(quality->lost_bytes));
 	put_count(json, "lost_deaths", quality->lost_deaths);

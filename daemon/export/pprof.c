@@ -282,6 +282,10 @@ static void add_quality_comments(struct encoder *e, struct buffer *text)
 	}
 	if (!quality->from_start) {
 		buffer_puts(text, "alloc_* counts from when spprofd first saw the process");
+		if (quality->allocated_since_unix_ns) {
+			buffer_puts(text, ", ");
+			human_time(text, quality->allocated_since_unix_ns);
+		}
 		add_comment(e, text);
 	}
 	append_flaw(text, quality->stacks_truncated, "samples' stacks are cut at the depth limit");

@@ -53,6 +53,8 @@ static void note_unconfirmed(const struct writer *w)
 	}
 	if (quality->exited)
 		buffer_puts(w->out, "; it stays so, the process is gone\n");
+	else if (quality->told_again)
+		buffer_putc(w->out, '\n');
 	else
 		buffer_puts(w->out, "; it stays so until the program is started anew\n");
 }
@@ -83,9 +85,13 @@ static void note_late_start(const struct writer *w)
 	if (w->snapshot->quality.from_start)
 		return;
 	begin(w);
+	buffer_puts(w->out, "spprofd came after the process's start");
+	if (w->snapshot->quality.allocated_since_unix_ns) {
+		buffer_puts(w->out, ", at ");
+		human_time(w->out, w->snapshot->quality.allocated_since_unix_ns);
+	}
 	buffer_puts(w->out,
-		"spprofd came after the process's start: what was freed before is not in the "
-		"allocated numbers; start spprofd first\n");
+		": what was freed before is not in the allocated numbers; start spprofd first\n");
 }
 
 static void note_few_samples(const struct writer *w)

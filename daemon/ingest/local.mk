@@ -3,6 +3,8 @@ noinst_LTLIBRARIES += libspingest.la
 libspingest_la_CPPFLAGS = $(daemon_cppflags)
 libspingest_la_LIBADD = libspbase.la
 libspingest_la_SOURCES = \
+	daemon/ingest/map_decode.c daemon/ingest/map_decode.h \
+	daemon/ingest/map_reader.c daemon/ingest/map_reader.h \
 	daemon/ingest/record_decode.c daemon/ingest/record_decode.h \
 	daemon/ingest/ring_consumer.c daemon/ingest/ring_consumer.h \
 	daemon/ingest/segment_map.c daemon/ingest/segment_map.h

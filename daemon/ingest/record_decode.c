@@ -7,10 +7,16 @@
 #include "ingest/record_decode.h"
 #include <errno.h>
 #include <stdbool.h>
+#include "spprof/wire/segment.h"
 
 static bool bytes_plausible(uint64_t bytes)
 {
 	return bytes > 0 && bytes <= RECORD_DECODE_MAX_BYTES;
+}
+
+static bool epoch_valid(uint32_t epoch)
+{
+	return epoch > 0 && epoch <= WIRE_EPOCH_MAX;
 }
 
 static int decode_birth(const struct wire_birth *birth)
@@ -28,11 +34,33 @@ static int decode_birth(const struct wire_birth *birth)
 	return RECORD_DECODE_BIRTH;
 }
 
+static int decode_live(const struct wire_birth *live)
+{
+	int r = decode_birth(live);
+
+	if (r < 0)
+		return r;
+	if (!epoch_valid(live->epoch))
+		return -EBADMSG;
+	if ((live->record.flags & WIRE_STACK_NOT_KEPT) && live->frame_count > 0)
+		return -EBADMSG;
+	return RECORD_DECODE_LIVE;
+}
+
 static int decode_death(const struct wire_death *death)
 {
 	if (death->record.size != sizeof(*death) || death->id == 0)
 		return -EBADMSG;
+	if (death->epoch != 0 && !epoch_valid(death->epoch))
+		return -EBADMSG;
 	return RECORD_DECODE_DEATH;
+}
+
+static int decode_end(const struct wire_end *end)
+{
+	if (end->record.size != sizeof(*end) || !epoch_valid(end->epoch))
+		return -EBADMSG;
+	return RECORD_DECODE_END;
 }
 
 int record_decode(const void *bytes, size_t available, size_t *size)
@@ -49,10 +77,13 @@ int record_decode(const void *bytes, size_t available, size_t *size)
 	*size = record->size;
 	switch (record->type) {
 	case WIRE_BIRTH:
-	case WIRE_LIVE:
 		return decode_birth(bytes);
+	case WIRE_LIVE:
+		return decode_live(bytes);
 	case WIRE_DEATH:
 		return decode_death(bytes);
+	case WIRE_END:
+		return decode_end(bytes);
 	default:
 		return RECORD_DECODE_UNKNOWN;
 	}

@@ -1,8 +1,8 @@
 /*
  * Checks one record in the daemon's own memory before anybody believes it. Pure; any thread;
  * fuzzed. Every field is checked that a number is computed from: size, frame count, id, sizes,
- * intervals, stop. Not checked, because every value means something: times, tids, addresses,
- * epochs, flags, `guessed`.
+ * intervals, stop, and the epochs of what answers a resync. Not checked, because every value means
+ * something: times, tids, addresses, other flags, `guessed`.
  */
 #pragma once
 #include <stddef.h>
@@ -13,8 +13,10 @@
 #define RECORD_DECODE_MAX_BYTES (UINT64_C(1) << 62)
 
 enum record_decode_result {
-	RECORD_DECODE_BIRTH = 1, /* BIRTH and LIVE */
+	RECORD_DECODE_BIRTH = 1,
+	RECORD_DECODE_LIVE, /* a struct wire_birth too */
 	RECORD_DECODE_DEATH,
+	RECORD_DECODE_END,
 	RECORD_DECODE_UNKNOWN, /* skip record.size bytes */
 };
 

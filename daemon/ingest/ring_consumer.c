@@ -118,6 +118,26 @@ static int fetch(struct ring_consumer *consumer, uint32_t ring, uint8_t *bytes, 
 	return r;
 }
 
+static void hand_over(int kind, const void *record, const struct record_sink *sink)
+{
+	switch (kind) {
+	case RECORD_DECODE_BIRTH:
+		sink->birth(record, sink->data);
+		break;
+	case RECORD_DECODE_LIVE:
+		sink->live(record, sink->data);
+		break;
+	case RECORD_DECODE_DEATH:
+		sink->death(record, sink->data);
+		break;
+	case RECORD_DECODE_END:
+		sink->end(record, sink->data);
+		break;
+	default:
+		break;
+	}
+}
+
 /* How many of the `size` bytes were whole records; -EBADMSG at a malformed one. */
 static ssize_t deliver(struct ring_consumer *consumer, const uint8_t *bytes, size_t size,
 	const struct record_sink *sink)
@@ -132,11 +152,7 @@ static ssize_t deliver(struct ring_consumer *consumer, const uint8_t *bytes, siz
 			break;
 		if (kind < 0)
 			return kind;
-		if (kind == RECORD_DECODE_BIRTH)
-			sink->birth(record, sink->data);
-		else if (kind == RECORD_DECODE_DEATH)
-			sink->death(record, sink->data);
-
+		hand_over(kind, record, sink);
 		if (kind == RECORD_DECODE_UNKNOWN)
 			consumer->stats.unknown_records++;
 		else

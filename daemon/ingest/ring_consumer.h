@@ -19,11 +19,14 @@ struct ring_consumer;
 struct segment_map;
 struct wire_birth;
 struct wire_death;
+struct wire_end;
 
-struct record_sink { /* records are borrowed for the call */
-	void (*birth)(const struct wire_birth *birth,
-		void *data); /* checked; frames[frame_count] readable */
+struct record_sink { /* records are checked, and borrowed for the call; frames[frame_count] readable
+		      */
+	void (*birth)(const struct wire_birth *birth, void *data);
+	void (*live)(const struct wire_birth *live, void *data);
 	void (*death)(const struct wire_death *death, void *data);
+	void (*end)(const struct wire_end *end, void *data);
 	void *data;
 };
 

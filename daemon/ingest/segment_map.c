@@ -161,6 +161,16 @@ static void fill_info(
 		.interval_bytes = header->interval_bytes,
 		.minor = header->minor,
 	};
+	/* Before minor 1 these words were reserved, and zero. */
+	info->places = (struct segment_map_places){
+		.map_address = header->map_address,
+		.stacks_address = header->stacks_address,
+		.blocks_address = header->blocks_address,
+		.stack_count = header->stack_count,
+		.block_count = header->block_count,
+		.max_levels = header->map_max_levels,
+		.generation = header->generation,
+	};
 	copy_version(info->agent_version, header->agent_version, sizeof(header->agent_version));
 }
 
@@ -296,6 +306,16 @@ void segment_map_counters(const struct segment_map *map, struct segment_counters
 		.filter_cells_used = read_word(&c->filter_cells_used),
 		.live_count = read_word(&map->header->live_count),
 		.digest = read_word(&map->header->digest),
+		.filter_saturated = read_word(&c->filter_saturated),
+		.stacks = read_word(&c->stacks),
+		.stack_blocks = read_word(&c->stack_blocks),
+		.stacks_not_kept = read_word(&c->stacks_not_kept),
+		.resync_slices = read_word(&c->resync_slices),
+		.resync_slots = read_word(&c->resync_slots),
+		.resync_lives = read_word(&c->resync_lives),
+		.resync_refused = read_word(&c->resync_refused),
+		/* relaxed: a level seen late is seen the next time */
+		.map_levels = atomic_load_explicit(&map->header->map_levels, memory_order_relaxed),
 	};
 	for (unsigned i = 0; i < WIRE_LOSS_KINDS; i++) {
 		out->loss_count[i] = read_word(&c->loss_count[i]);
@@ -323,6 +343,28 @@ uint64_t segment_map_take_dirty(struct segment_map *map)
 	/* [DIRTY-1] acquire: heads released before a bit was set are seen by the loads that follow;
 	 * pairs with DIRTY-1 in ring_producer.c */
 	return atomic_exchange_explicit(dirty, 0, memory_order_acquire);
+}
+
+uint32_t segment_map_requested_resync(const struct segment_map *map)
+{
+	/* relaxed: whoever wrote it is gone or is us, and only its value is asked for */
+	return atomic_load_explicit(&map->header->control.resync, memory_order_relaxed);
+}
+
+void segment_map_request_resync(struct segment_map *map, uint32_t epoch)
+{
+	/* [SYNC-1] release: what has been drained before was announced before the walk that sees
+	 * this; pairs with SYNC-1 in resync.c of the agent */
+	atomic_store_explicit(&map->header->control.resync, epoch, memory_order_release);
+}
+
+void segment_map_set_control(struct segment_map *map, uint64_t interval_bytes, bool stop)
+{
+	struct wire_control *control = &map->header->control;
+
+	/* relaxed: each word stands for itself */
+	atomic_store_explicit(&control->interval_bytes, interval_bytes, memory_order_relaxed);
+	atomic_store_explicit(&control->flags, stop ? WIRE_CONTROL_STOP : 0, memory_order_relaxed);
 }
 
 const struct wire_ring *segment_map_ring(const struct segment_map *map, uint32_t ring)

@@ -15,8 +15,18 @@
 struct buffer;
 struct segment_map;
 
+/* Where the worker keeps its heap map and its stacks (spprof/wire/map.h): claims, any value.
+ * map_address 0: not published. */
+struct segment_map_places {
+	uint64_t map_address, stacks_address, blocks_address;
+	uint32_t stack_count, block_count;
+	uint32_t max_levels;
+	uint32_t generation;
+};
+
 /* A private copy of what the worker says of itself. The geometry, interval_bytes (0 < T <= 2^62)
- * and agent_version (printable ASCII) are checked; load_ns, flags and pid_hint are claims. */
+ * and agent_version (printable ASCII) are checked; load_ns, flags, pid_hint and places are claims.
+ */
 struct segment_info {
 	dev_t device;
 	ino_t inode;
@@ -28,15 +38,20 @@ struct segment_info {
 	uint16_t minor;
 	bool drained_before; /* an earlier daemon took records from it: what they said is gone */
 	char agent_version[33];
+	struct segment_map_places places;
 };
 
 /* Plain copy of struct wire_counters and the digest words: claims, any value. */
 struct segment_counters {
 	uint64_t samples, sampled_deaths, unannounced_dead, missed_frees, filter_positives,
 		filter_false;
-	uint64_t map_collisions, rule_misses, services, interval_bytes, map_slots, filter_cells_used;
+	uint64_t map_collisions, rule_misses, services, interval_bytes, map_slots,
+		filter_cells_used;
 	uint64_t loss_count[WIRE_LOSS_KINDS], loss_bytes[WIRE_LOSS_KINDS];
 	uint64_t live_count, digest;
+	uint64_t filter_saturated, stacks, stack_blocks, stacks_not_kept;
+	uint64_t resync_slices, resync_slots, resync_lives, resync_refused;
+	uint32_t map_levels;
 };
 
 /* For a descriptor that was received. Takes `fd` over on success only. -EINVAL (not a segment),
@@ -53,6 +68,14 @@ void segment_map_counters(const struct segment_map *map, struct segment_counters
 int segment_map_maps_text(const struct segment_map *map, struct buffer *out);
 /* Takes the dirty word: bit r says that ring r has news. */
 uint64_t segment_map_take_dirty(struct segment_map *map);
+
+/* The control words (struct wire_control). The epoch that is asked for, by us or by an earlier
+ * daemon: any value. */
+uint32_t segment_map_requested_resync(const struct segment_map *map);
+/* At the end of a round only: everything drained so far was announced before the agent's walk. */
+void segment_map_request_resync(struct segment_map *map, uint32_t epoch);
+/* `interval_bytes` 0: as the worker was started. */
+void segment_map_set_control(struct segment_map *map, uint64_t interval_bytes, bool stop);
 
 /* For ring_consumer. */
 const struct wire_ring *segment_map_ring(const struct segment_map *map, uint32_t ring);

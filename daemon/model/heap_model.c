@@ -5,6 +5,15 @@
  *
  * A remembered death knows whether its birth was counted. That makes the events commute: whichever
  * of a sample's events come, in whatever order within two rounds, each counts once.
+ *
+ * Resync. Time is cut into eras by the requests. An entry's `named` is the era in which it was
+ * learned or last named, so what a sweep erases has another one than the present, and a request
+ * touches no entry. The eras of five bits are used up after 30 requests; then each entry's is set
+ * back by hand.
+ *   `told` is the era whose LIVE brought the entry, until its BIRTH is seen. While it is set, the
+ * entry may be taken back, so it is not in the cumulative sums yet: those are doubles and maxima,
+ * from which nothing can be subtracted exactly. heap_model_sums adds such entries afresh, and they
+ * enter for good when they die.
  */
 #include "model/heap_model.h"
 #include <errno.h>
@@ -17,12 +26,19 @@
 
 #define CHUNK_ENTRIES 64u
 
+#define ERA_NEVER   0u /* not by a LIVE; before the first request */
+#define ERA_FOREIGN 1u /* of a request too old to be known, or not ours */
+#define ERA_SPARED  1u /* `named` only: found by a reading, and not announced */
+#define ERA_FIRST   2u
+#define ERAS	    32u
+
 _Static_assert(sizeof(struct heap_birth) == 48, "heap_model.h states what a live sample costs");
 
 struct death {
 	uint64_t id;
-	uint64_t time_ns : 63;
+	uint64_t time_ns : 62;
 	uint64_t born : 1;
+	uint64_t taken_back : 1; /* announces no death: the LIVE was void */
 };
 
 struct death_set {
@@ -40,6 +56,8 @@ struct heap_model {
 	struct estimate_sum *cumulative; /* by stack id */
 	uint32_t stack_count, stack_capacity;
 	struct heap_totals totals;
+	uint32_t era;
+	uint32_t epochs[ERAS]; /* of the eras since the last overflow */
 };
 
 static uint32_t hash_of(uint64_t id)
@@ -73,12 +91,15 @@ static void add_chunk(struct heap_model *model)
 		alloc_resize(NULL, CHUNK_ENTRIES, sizeof(struct heap_birth));
 }
 
-static void insert_live(struct heap_model *model, const struct heap_birth *birth)
+static void insert_live(struct heap_model *model, const struct heap_birth *birth, uint32_t told)
 {
 	uint32_t position = model->index.count;
 	if (position == model->chunk_count * CHUNK_ENTRIES)
 		add_chunk(model);
-	*entry_at(model, position) = *birth;
+	struct heap_birth *entry = entry_at(model, position);
+	*entry = *birth;
+	entry->named = model->era;
+	entry->told = told;
 	hash_index_insert(&model->index, hash_of(birth->id), position);
 	model->totals.digest += wire_digest(birth->id);
 }
@@ -146,7 +167,7 @@ static void deinit_deaths(struct death_set *set)
 	free(set->deaths);
 }
 
-static void count_birth(struct heap_model *model, const struct heap_birth *birth)
+static void add_to_sums(struct heap_model *model, const struct heap_birth *birth)
 {
 	if (birth->stack >= model->stack_count) {
 		if (birth->stack >= model->stack_capacity) {
@@ -160,7 +181,14 @@ static void count_birth(struct heap_model *model, const struct heap_birth *birth
 		model->stack_count = birth->stack + 1;
 	}
 	estimate_add(&model->cumulative[birth->stack], birth->size_bytes, birth->interval_bytes);
-	model->totals.births++;
+}
+
+/* What a LIVE has brought is not in doubt any more. */
+static void confirm(struct heap_model *model, struct heap_birth *entry)
+{
+	if (entry->told != ERA_NEVER)
+		add_to_sums(model, entry);
+	entry->told = ERA_NEVER;
 }
 
 static void count_death(struct heap_model *model, uint64_t birth_ns, uint64_t death_ns)
@@ -198,21 +226,37 @@ struct heap_model *heap_model_free(struct heap_model *model)
 	return NULL;
 }
 
+/* A BIRTH of what lives: told twice, or overtaken by its LIVE. */
+static void hear_of_live(struct heap_model *model, struct heap_birth *entry)
+{
+	if (entry->told == ERA_NEVER)
+		model->totals.duplicate_births++;
+	else
+		entry->named = model->era;
+	confirm(model, entry);
+}
+
 void heap_model_birth(struct heap_model *model, const struct heap_birth *birth)
 {
 	struct heap_totals *totals = &model->totals;
 	struct hash_cursor at;
 	struct death *death = find_remembered(model, birth->id);
-	if ((death && death->born) || find_live(model, birth->id, &at, &(uint32_t){0})) {
+	uint32_t position;
+	if (find_live(model, birth->id, &at, &position)) {
+		hear_of_live(model, entry_at(model, position));
+		return;
+	}
+	if (death && death->born) {
 		totals->duplicate_births++;
 		return;
 	}
-	count_birth(model, birth);
+	totals->births++;
+	add_to_sums(model, birth);
 	if (death) {
 		death->born = true;
 		count_death(model, birth->time_ns, death->time_ns);
 	} else if (model->index.count < model->limits.max_live) {
-		insert_live(model, birth);
+		insert_live(model, birth, ERA_NEVER);
 	} else {
 		totals->folded_samples++;
 		totals->folded_bytes +=
@@ -221,35 +265,188 @@ void heap_model_birth(struct heap_model *model, const struct heap_birth *birth)
 	}
 }
 
+static void bury(
+	struct heap_model *model, const struct hash_cursor *at, uint32_t position, uint64_t time_ns)
+{
+	struct heap_birth *entry = entry_at(model, position);
+	confirm(model, entry);
+	count_death(model, entry->time_ns, time_ns);
+	remove_live(model, at, position);
+}
+
+/* The death itself may come behind a taking back, whose place it takes; told twice it counts once.
+ */
+static void hear_again(struct heap_model *model, struct death *known, uint64_t time_ns)
+{
+	model->totals.duplicate_deaths += !known->taken_back;
+	if (known->taken_back && !known->born)
+		known->time_ns = time_ns;
+	known->taken_back = false;
+}
+
+static void remember_or_count(struct heap_model *model, const struct death *death)
+{
+	if (remember(model, death))
+		return;
+	if (death->born)
+		model->totals.unguarded_deaths++;
+	else
+		model->totals.forgotten_deaths++;
+}
+
 void heap_model_death(struct heap_model *model, uint64_t id, uint64_t time_ns)
 {
 	struct hash_cursor at;
 	uint32_t position;
 	struct death death = {.id = id, .time_ns = time_ns};
+	struct death *known = NULL;
 	if (find_live(model, id, &at, &position)) {
-		count_death(model, entry_at(model, position)->time_ns, time_ns);
-		remove_live(model, &at, position);
+		bury(model, &at, position, time_ns);
 		death.born = true;
-	} else if (find_remembered(model, id)) {
-		model->totals.duplicate_deaths++;
+	} else if ((known = find_remembered(model, id)) != NULL) {
+		hear_again(model, known, time_ns);
 		return;
 	}
-	if (remember(model, &death))
-		return;
-	if (death.born)
-		model->totals.unguarded_deaths++;
-	else
-		model->totals.forgotten_deaths++;
+	remember_or_count(model, &death);
 }
 
 void heap_model_end_round(struct heap_model *model)
 {
 	struct death_set oldest = model->last_round;
 	for (uint32_t i = 0; i < oldest.index.count; i++)
-		model->totals.unknown_deaths += !oldest.deaths[i].born;
+		model->totals.unknown_deaths +=
+			!oldest.deaths[i].born && !oldest.deaths[i].taken_back;
 	forget_all(&oldest);
 	model->last_round = model->this_round;
 	model->this_round = oldest;
+}
+
+static void forget_eras(struct heap_model *model)
+{
+	for (uint32_t i = 0; i < model->index.count; i++) {
+		struct heap_birth *entry = entry_at(model, i);
+		entry->named = ERA_NEVER;
+		if (entry->told != ERA_NEVER)
+			entry->told = ERA_FOREIGN;
+	}
+	memset(model->epochs, 0, sizeof(model->epochs));
+	model->era = ERA_FIRST;
+}
+
+void heap_model_request(struct heap_model *model, uint32_t epoch)
+{
+	if (model->era < ERA_FIRST || model->era == ERAS - 1)
+		forget_eras(model);
+	else
+		model->era++;
+	model->epochs[model->era] = epoch;
+	model->totals.refused_lives = 0;
+}
+
+/* The latest one: epochs come again, long after. */
+static uint32_t era_of(const struct heap_model *model, uint32_t epoch)
+{
+	for (uint32_t era = model->era; era >= ERA_FIRST; era--)
+		if (model->epochs[era] == epoch)
+			return era;
+	return ERA_FOREIGN;
+}
+
+static bool is_current(const struct heap_model *model, uint32_t epoch)
+{
+	return model->era >= ERA_FIRST && model->epochs[model->era] == epoch;
+}
+
+bool heap_model_name(struct heap_model *model, uint64_t id, uint32_t epoch)
+{
+	struct hash_cursor at;
+	uint32_t position;
+	if (find_live(model, id, &at, &position)) {
+		if (is_current(model, epoch))
+			entry_at(model, position)->named = model->era;
+		return true;
+	}
+	const struct death *death = find_remembered(model, id);
+	return death && (death->born || death->taken_back);
+}
+
+bool heap_model_knows(const struct heap_model *model, uint64_t id)
+{
+	struct hash_cursor at;
+	return find_live(model, id, &at, &(uint32_t){0}) || find_remembered(model, id);
+}
+
+void heap_model_live(struct heap_model *model, const struct heap_birth *birth, uint32_t epoch)
+{
+	struct heap_totals *totals = &model->totals;
+	struct death *death = find_remembered(model, birth->id);
+	if (!death && model->index.count >= model->limits.max_live) {
+		totals->refused_lives++;
+		return;
+	}
+	totals->births++;
+	if (!death) {
+		insert_live(model, birth, era_of(model, epoch));
+		return;
+	}
+	death->born = true;
+	add_to_sums(model, birth);
+	count_death(model, birth->time_ns, death->time_ns);
+}
+
+void heap_model_take_back(struct heap_model *model, uint64_t id, uint32_t epoch)
+{
+	struct hash_cursor at;
+	uint32_t position;
+	struct death death = {.id = id, .taken_back = true};
+	if (find_live(model, id, &at, &position)) {
+		if (entry_at(model, position)->told == era_of(model, epoch)) {
+			model->totals.births--;
+			model->totals.taken_back++;
+			remove_live(model, &at, position);
+		} else {
+			bury(model, &at, position, 0);
+			death.born = true;
+		}
+	} else if (find_remembered(model, id)) {
+		return;
+	}
+	remember_or_count(model, &death);
+}
+
+void heap_model_spare(struct heap_model *model, uint64_t id, bool fresh)
+{
+	struct hash_cursor at;
+	uint32_t position;
+	if (!find_live(model, id, &at, &position))
+		return;
+	struct heap_birth *entry = entry_at(model, position);
+	if (fresh || entry->named != model->era)
+		entry->named = ERA_SPARED;
+}
+
+void heap_model_begin_reading(struct heap_model *model)
+{
+	for (uint32_t i = 0; i < model->index.count; i++)
+		if (entry_at(model, i)->named == ERA_SPARED)
+			entry_at(model, i)->named = ERA_NEVER;
+}
+
+uint64_t heap_model_sweep(struct heap_model *model, bool spare)
+{
+	uint64_t swept = 0;
+	/* Downwards: what moves into a gap has been looked at. */
+	for (uint32_t i = model->index.count; i-- > 0;) {
+		struct hash_cursor at;
+		uint32_t named = entry_at(model, i)->named;
+		if (named == model->era || (spare && named == ERA_SPARED))
+			continue;
+		find_live(model, entry_at(model, i)->id, &at, &(uint32_t){0});
+		bury(model, &at, i, 0);
+		swept++;
+	}
+	model->totals.inferred_deaths += swept;
+	return swept;
 }
 
 void heap_model_totals(const struct heap_model *model, struct heap_totals *out)
@@ -265,8 +462,10 @@ void heap_model_sums(const struct heap_model *model, struct estimate_sum *live,
 	memset(cumulative, 0, stacks * sizeof(cumulative[0]));
 	for (uint32_t i = 0; i < model->index.count; i++) {
 		const struct heap_birth *entry = entry_at(model, i);
-		estimate_add(&live[entry->stack < stacks ? entry->stack : 0], entry->size_bytes,
-			entry->interval_bytes);
+		uint32_t stack = entry->stack < stacks ? entry->stack : 0;
+		estimate_add(&live[stack], entry->size_bytes, entry->interval_bytes);
+		if (entry->told != ERA_NEVER)
+			estimate_add(&cumulative[stack], entry->size_bytes, entry->interval_bytes);
 	}
 	for (uint32_t i = 0; i < model->stack_count; i++)
 		estimate_merge(&cumulative[i < stacks ? i : 0], &model->cumulative[i]);

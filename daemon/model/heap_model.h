@@ -4,13 +4,20 @@
  * so a DEATH is remembered until the end of the next round: a birth that finds its own remembered
  * counts as born and died. Bounded: past max_live, samples fold away and are counted with the bytes
  * they stood for. A live sample costs 59 to 70 bytes. Not thread-safe.
+ *
+ * A worker may be asked to tell all that lives again (a resync, named by its epoch):
+ * heap_model_request opens one, heap_model_live takes what is told, heap_model_sweep ends it by
+ * erasing what was known before the request and not named since. What a sample knows of that, who
+ * told of it and whether it was named since the latest request, takes ten bits next to its tid.
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 #include <stddef.h>
 #include "model/estimate.h"
 
 #define HEAP_LIFETIMES 48u
+#define HEAP_TID_MAX   ((1u << 22) - 1) /* Linux has none above */
 
 struct heap_model;
 
@@ -20,7 +27,9 @@ struct heap_birth {
 	uint64_t interval_bytes; /* > 0 */
 	uint64_t time_ns;
 	uint64_t address;
-	uint32_t tid;
+	uint32_t tid : 22;  /* at most HEAP_TID_MAX */
+	uint32_t named : 5; /* this and `told` are the model's own */
+	uint32_t told : 5;
 	uint32_t stack; /* stack_table id: the totals grow with the largest one seen */
 };
 
@@ -35,9 +44,15 @@ struct heap_totals {
 	uint64_t live;
 	uint64_t digest; /* sum of wire_digest(id) over live ids, as the agent keeps it */
 
+	uint64_t inferred_deaths; /* of these deaths, by sweeping */
+
 	/* Events ignored: an id told twice; a death remembered in vain for a birth. */
 	uint64_t duplicate_births, duplicate_deaths;
 	uint64_t unknown_deaths;
+
+	uint64_t taken_back;	/* births told by a LIVE that was withdrawn: in no count or sum */
+	uint64_t refused_lives; /* told since the latest request, over max_live: in no count or sum
+				 */
 
 	/* Over max_live: counted in the births and in the cumulative sums, never live. */
 	uint64_t folded_samples;
@@ -48,7 +63,7 @@ struct heap_totals {
 	uint64_t forgotten_deaths, unguarded_deaths;
 
 	/* Deaths by the sample's lifetime: [b] counts 2^b to 2^(b+1) ns, the last one all longer
-	 * ones too. Deaths without a time are in none. */
+	 * ones too. Deaths without a time, inferred ones too, are in none. */
 	uint64_t lifetimes[HEAP_LIFETIMES];
 };
 
@@ -58,6 +73,28 @@ void heap_model_birth(struct heap_model *model, const struct heap_birth *birth);
 /* time_ns 0: unknown. */
 void heap_model_death(struct heap_model *model, uint64_t id, uint64_t time_ns);
 void heap_model_end_round(struct heap_model *model);
+
+/* For the end of a round: all of these live samples must be named for this epoch, or be swept. */
+void heap_model_request(struct heap_model *model, uint32_t epoch);
+/* The first half of a LIVE: names `id` if it is known (true: there is nothing more to do). False:
+ * the caller makes the entry, for heap_model_live. */
+bool heap_model_name(struct heap_model *model, uint64_t id, uint32_t epoch);
+/* The second half: a birth that was not heard of, to be taken back by the DEATH of this epoch. */
+void heap_model_live(struct heap_model *model, const struct heap_birth *birth, uint32_t epoch);
+/* A DEATH that takes the LIVE of this epoch back: as if that had never been told. What is known
+ * from elsewhere dies, at an unknown moment. */
+void heap_model_take_back(struct heap_model *model, uint64_t id, uint32_t epoch);
+/* For what is read from the worker's map and not told by it. Whether `id` lives, or died shortly
+ * before; and that it was found, but that the worker will not tell of its death: it is spared by
+ * the sweep that ends this reading, and by no other unless somebody names it. `fresh`:
+ * heap_model_live has just brought it, and nothing else has named it. */
+bool heap_model_knows(const struct heap_model *model, uint64_t id);
+void heap_model_spare(struct heap_model *model, uint64_t id, bool fresh);
+void heap_model_begin_reading(struct heap_model *model); /* forgets who was spared */
+/* Erases what was known at the request and has not been named since; how many. `spare`: nor found
+ * by the reading that ends with this. */
+uint64_t heap_model_sweep(struct heap_model *model, bool spare);
+
 void heap_model_totals(const struct heap_model *model, struct heap_totals *out);
 
 /* Sums per stack id; the live ones computed afresh from the live entries (no drift). `live` and

@@ -45,6 +45,7 @@ struct snapshot_site {		   /* one distinct stack */
 struct snapshot_quality {
 	bool from_start;       /* the daemon has seen every record since the agent loaded */
 	bool unconfirmed;      /* losses, or a late start, that no resync has repaired */
+	bool told_again;       /* unconfirmed, and under repair */
 	bool exited;	       /* the process is gone; this is its last state */
 	uint64_t lost_samples; /* births and drops, all reasons */
 	double lost_bytes;     /* estimated bytes these stood for */
@@ -52,7 +53,9 @@ struct snapshot_quality {
 	uint64_t stacks_whole, stacks_truncated, stacks_stopped,
 		stacks_guessed; /* of stacks seen, by samples */
 	uint64_t locations_total, locations_unresolved;
-	uint64_t folded_samples; /* folded into [other] at a memory bound */
+	uint64_t allocated_since_unix_ns; /* what cumulative numbers begin with; 0: the agent's load
+					   */
+	uint64_t folded_samples;	  /* folded into [other] at a memory bound */
 	double folded_bytes;
 	const char *unconfirmed_reason; /* "" or one clause for a person */
 };

@@ -9,6 +9,8 @@
 
 #define STACK_TABLE_OTHER 0u /* "[other]": an empty stack, always there */
 #define STACK_MODULE_NONE UINT32_MAX
+#define STACK_MODULE_NOT_KEPT                                                                      \
+	(UINT32_MAX - 1) /* the only frame of a stack that the agent did not keep */
 
 struct stack_frame {
 	uint64_t pc;	 /* return address in the worker */

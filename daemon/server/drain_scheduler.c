@@ -192,7 +192,7 @@ static void begin_round(struct drain_task *task, uint64_t now)
 	task->round_bytes = 0;
 }
 
-/* One slice of one task; the bytes it took. */
+/* One slice of one task; the bytes it took, a slice of a worker's map counted as such a slice too. */
 static uint64_t run_task(struct drain_task *task, uint64_t now)
 {
 	uint64_t taken;
@@ -200,19 +200,24 @@ static uint64_t run_task(struct drain_task *task, uint64_t now)
 		begin_round(task, now);
 	int r = session_drain(task->session, task->sweep, SLICE_BYTES, &taken);
 	task->round_bytes += taken;
+	task->scheduler->stats.bytes += taken;
 	if (r > 0) {
 		task->due_ns = 0;
 		return taken;
 	}
 	task->in_round = false;
+	bool more = session_tend(task->session);
 	if (task->sweep) {
 		task->swept_ns = now;
 		if (task->round_bytes == 0)
 			session_compare(task->session);
-		call_waiters(task, task->round);
+		if (!session_nearly_there(task->session))
+			call_waiters(task, task->round);
 	}
 	plan_next(task, now);
-	return taken;
+	if (more)
+		task->due_ns = 0;
+	return more ? taken + SLICE_BYTES : taken;
 }
 
 static uint64_t run_due_tasks(struct drain_scheduler *scheduler, uint64_t now)
@@ -234,7 +239,6 @@ static uint64_t run_due_tasks(struct drain_scheduler *scheduler, uint64_t now)
 	/* The next turn begins with the first that this one had no room for. */
 	if (left_out != NULL)
 		scheduler->last = left_out;
-	scheduler->stats.bytes += bytes;
 	scheduler->stats.full_turns += left_out != NULL;
 	return earliest;
 }

@@ -42,9 +42,14 @@ libspserver_la_SOURCES += \
 	daemon/server/drain_scheduler.c daemon/server/drain_scheduler.h \
 	daemon/server/event_loop.c daemon/server/event_loop.h \
 	daemon/server/proc_walk.c daemon/server/proc_walk.h \
+	daemon/server/map_reading.c daemon/server/map_reading.h \
+	daemon/server/resync.c daemon/server/resync.h \
 	daemon/server/sample_feed.c daemon/server/sample_feed.h \
 	daemon/server/session.c daemon/server/session.h \
+	daemon/server/segment_lock.c daemon/server/segment_lock.h \
+	daemon/server/session_maps.c daemon/server/session_maps.h \
 	daemon/server/session_quality.c daemon/server/session_quality.h \
+	daemon/server/session_resync.c daemon/server/session_resync.h \
 	daemon/server/session_table.c daemon/server/session_table.h
 
 # Answers: from the model to the client.

@@ -92,6 +92,14 @@ ssize_t process_handle_read(
 	return r < 0 ? r : (ssize_t)used;
 }
 
+int process_handle_open_memory(const struct process_handle *handle)
+{
+	if (handle->proc_fd < 0)
+		return -ESRCH;
+	int fd = openat(handle->proc_fd, "mem", O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 static bool is_file(int directory, const char *name, dev_t device, ino_t inode)
 {
 	/* A descriptor may be a file of a hostile FUSE server: ask for nothing that it would

@@ -26,6 +26,9 @@ void process_handle_close(struct process_handle *handle);
 bool process_handle_alive(const struct process_handle *handle);
 /* Whether one of the process's descriptors is this file. */
 bool process_handle_holds(const struct process_handle *handle, dev_t device, ino_t inode);
+/* A descriptor for the memory of the program that the process runs now, for pread: the caller's, or
+ * negative errno. */
+int process_handle_open_memory(const struct process_handle *handle);
 /* Reads /proc/PID/`name`, at most size - 1 bytes, and ends them with NUL. Their count or negative
  * errno. */
 ssize_t process_handle_read(

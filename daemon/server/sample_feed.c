@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "ingest/ring_consumer.h"
 #include "model/estimate.h"
 #include "model/heap_model.h"
 #include "model/stack_table.h"
@@ -22,7 +21,8 @@ struct sample_feed {
 	bool (*refresh)(uint32_t epoch, void *data);
 	void *data;
 	bool frozen;
-	uint32_t max_epoch; /* of all records so far: mappings read from now on are at least that new */
+	uint32_t max_epoch; /* of all records so far: mappings read from now on are at least that
+			       new */
 	struct sample_feed_stats stats;
 };
 
@@ -70,26 +70,16 @@ static void resolve(struct sample_feed *feed, uint64_t return_address, uint32_t 
 	feed->stats.unmapped_frames += r == MODULE_MAP_UNKNOWN;
 }
 
-static void take_note(struct sample_feed *feed, const struct wire_birth *birth)
+static void take_note_of_stack(struct sample_feed *feed, const struct wire_birth *birth)
 {
-	feed->stats.births++;
 	feed->stats.by_stop[birth->stop < WIRE_STOP_KINDS ? birth->stop : WIRE_STOP_UNSUPPORTED]++;
 	feed->stats.guessed += birth->guessed > 0;
 	if (birth->module_epoch > feed->max_epoch)
 		feed->max_epoch = birth->module_epoch;
 }
 
-static void feed_birth(const struct wire_birth *birth, void *data)
+static uint32_t intern_frames(struct sample_feed *feed, const struct wire_birth *birth)
 {
-	struct sample_feed *feed = data;
-	take_note(feed, birth);
-	if (feed->frozen) {
-		feed->stats.folded_samples++;
-		feed->stats.folded_bytes +=
-			(double)birth->size_bytes /
-			estimate_probability(birth->size_bytes, birth->interval_bytes);
-		return;
-	}
 	struct stack_frame frames[WIRE_MAX_FRAMES];
 	for (unsigned i = 0; i < birth->frame_count; i++)
 		resolve(feed, birth->frames[i], birth->module_epoch, &frames[i]);
@@ -97,27 +87,94 @@ static void feed_birth(const struct wire_birth *birth, void *data)
 		.frame_count = birth->frame_count,
 		.stop = birth->stop,
 		.guessed = birth->guessed};
-	struct heap_birth entry = {
+	return stack_table_intern(feed->stacks, &stack);
+}
+
+/* A stack of its own, so that it does not look like one that was folded. */
+static uint32_t intern_not_kept(struct sample_feed *feed)
+{
+	const struct stack_frame frame = {.module = STACK_MODULE_NOT_KEPT};
+	const struct stack_view stack = {.frames = &frame, .frame_count = 1};
+	return stack_table_intern(feed->stacks, &stack);
+}
+
+static struct heap_birth make_entry(struct sample_feed *feed, const struct wire_birth *birth)
+{
+	bool not_kept =
+		birth->record.type == WIRE_LIVE && (birth->record.flags & WIRE_STACK_NOT_KEPT);
+	if (not_kept)
+		feed->stats.not_kept++;
+	else
+		take_note_of_stack(feed, birth);
+	feed->stats.births++;
+	return (struct heap_birth){
 		.id = birth->id,
 		.size_bytes = birth->size_bytes,
 		.interval_bytes = birth->interval_bytes,
 		.time_ns = birth->time_ns,
 		.address = birth->address,
-		.tid = birth->tid,
-		.stack = stack_table_intern(feed->stacks, &stack),
+		.tid = birth->tid & HEAP_TID_MAX,
+		.stack = not_kept ? intern_not_kept(feed) : intern_frames(feed, birth),
 	};
+}
+
+void sample_feed_birth(struct sample_feed *feed, const struct wire_birth *birth)
+{
+	if (feed->frozen) {
+		take_note_of_stack(feed, birth);
+		feed->stats.births++;
+		feed->stats.folded_samples++;
+		feed->stats.folded_bytes +=
+			(double)birth->size_bytes /
+			estimate_probability(birth->size_bytes, birth->interval_bytes);
+		return;
+	}
+	struct heap_birth entry = make_entry(feed, birth);
 	heap_model_birth(feed->heap, &entry);
 }
 
-static void feed_death(const struct wire_death *death, void *data)
+static void add_live(struct sample_feed *feed, const struct wire_birth *live, uint32_t epoch)
 {
-	struct sample_feed *feed = data;
-	heap_model_death(feed->heap, death->id, death->time_ns);
+	if (feed->frozen) {
+		feed->stats.refused_lives++;
+		return;
+	}
+	struct heap_birth entry = make_entry(feed, live);
+	heap_model_live(feed->heap, &entry, epoch);
 }
 
-struct record_sink sample_feed_sink(struct sample_feed *feed)
+void sample_feed_live(struct sample_feed *feed, const struct wire_birth *live)
 {
-	return (struct record_sink){.birth = feed_birth, .death = feed_death, .data = feed};
+	if (!heap_model_name(feed->heap, live->id, live->epoch))
+		add_live(feed, live, live->epoch);
+}
+
+void sample_feed_found(
+	struct sample_feed *feed, const struct wire_birth *entry, bool announced, uint32_t epoch)
+{
+	if (announced) {
+		if (!heap_model_name(feed->heap, entry->id, epoch))
+			add_live(feed, entry, epoch);
+		return;
+	}
+	bool fresh = !heap_model_knows(feed->heap, entry->id);
+	if (fresh)
+		add_live(feed, entry, epoch);
+	heap_model_spare(feed->heap, entry->id, fresh);
+}
+
+void sample_feed_request(struct sample_feed *feed, uint32_t epoch)
+{
+	feed->stats.refused_lives = 0;
+	heap_model_request(feed->heap, epoch);
+}
+
+void sample_feed_death(struct sample_feed *feed, const struct wire_death *death)
+{
+	if (death->epoch != 0)
+		heap_model_take_back(feed->heap, death->id, death->epoch);
+	else
+		heap_model_death(feed->heap, death->id, death->time_ns);
 }
 
 void sample_feed_end_round(struct sample_feed *feed)

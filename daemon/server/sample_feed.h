@@ -12,15 +12,16 @@
 struct heap_model;
 struct module_map;
 struct options_limits;
-struct record_sink;
 struct sample_feed;
 struct stack_table;
 
 struct sample_feed_stats {
-	uint64_t births;		   /* records, LIVE ones included */
+	uint64_t births;		   /* samples heard of, by a BIRTH or else by a LIVE */
 	uint64_t by_stop[WIRE_STOP_KINDS]; /* of these, by why their stack ends */
 	uint64_t guessed;		   /* of these, with guessed frames */
 	uint64_t frames, unmapped_frames;  /* of all these stacks */
+	uint64_t not_kept;		   /* of these, without their stack */
+	uint64_t refused_lives;		   /* told since the latest request, while frozen */
 	uint64_t folded_samples;	   /* past the daemon's memory bound: not in the model */
 	double folded_bytes;
 };
@@ -31,7 +32,16 @@ int sample_feed_new(struct sample_feed **out, const struct options_limits *limit
 	struct module_map *modules, bool (*refresh)(uint32_t epoch, void *data), void *data);
 struct sample_feed *sample_feed_free(struct sample_feed *feed);
 
-struct record_sink sample_feed_sink(struct sample_feed *feed);
+void sample_feed_birth(struct sample_feed *feed, const struct wire_birth *birth);
+void sample_feed_death(struct sample_feed *feed, const struct wire_death *death);
+/* Told again. The frames are looked at only if the id is not known. */
+void sample_feed_live(struct sample_feed *feed, const struct wire_birth *live);
+/* Read from the worker's map in the course of this epoch, and not told by the worker, who will tell
+ * of its death if it was announced. */
+void sample_feed_found(
+	struct sample_feed *feed, const struct wire_birth *entry, bool announced, uint32_t epoch);
+/* At the end of a round: see heap_model_request. */
+void sample_feed_request(struct sample_feed *feed, uint32_t epoch);
 void sample_feed_end_round(struct sample_feed *feed);
 /* While `frozen`, births are counted as folded instead of growing the model; deaths still shrink
  * it. */

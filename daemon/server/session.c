@@ -1,39 +1,29 @@
 /*
  * Invariant: `segment` and `consumer` live exactly as long as there may be something to drain;
  * everything that answers need after that is in the model or was copied at the end.
- *
- * The kernel's text of /proc/PID/maps is read when a record names unknown code, at most so often
- * that it stays a small share of the time, and ever more seldom while it brings nothing new (JIT
- * code, a hostile worker).
  */
 #include "config.h"
 #include "server/session.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/buffer.h"
 #include "base/log.h"
 #include "model/heap_model.h"
 #include "server/module_map.h"
 #include "server/process_image.h"
 #include "server/process_info.h"
+#include "server/segment_lock.h"
+#include "server/session_maps.h"
 #include "server/session_quality.h"
+#include "server/session_resync.h"
 #include "server/symbol_client.h"
 #include "server/wall_clock.h"
-
-#define MAPS_MAX       (8u << 20)
-#define REFRESH_MIN_NS UINT64_C(20000000)
-#define REFRESH_MAX_NS UINT64_C(5000000000)
-#define REFRESH_SHARE  20u /* at most one part in so many of the time goes into reading maps */
 
 struct session {
 	unsigned references;
@@ -41,19 +31,19 @@ struct session {
 	struct process_handle process;
 	struct process_info info;
 	struct process_image image;
-	bool replaced; /* the process runs another program by now */
 	struct segment_info segment_info;
 	struct segment_map *segment; /* owns; NULL once ended */
 	int lock_fd;		     /* owns: says that no other daemon may drain; -1 once ended */
 	struct ring_consumer *consumer; /* owns; NULL once ended */
-	struct module_map *modules;	/* owns */
-	struct symbol_file *files;	/* owns; by module */
+	struct session_maps maps;
+	struct symbol_file *files; /* owns; by module */
 	uint32_t file_count;
 	struct sample_feed *feed; /* owns */
+	bool in_round;		  /* until session_tend */
+	struct session_resync resync;
 	struct session_quality_state quality;
 	struct segment_counters last_counters;
 	struct ring_consumer_stats last_consumer;
-	uint64_t refreshes, refresh_after_ns, refresh_pause_ns;
 	struct estimate_sum live, cumulative;
 	uint64_t sums_at_ns, sums_events;
 };
@@ -62,72 +52,6 @@ void session_claim_deinit(struct session_claim *claim)
 {
 	process_handle_close(&claim->process);
 	claim->segment = segment_map_free(claim->segment);
-}
-
-/* An exec takes the segment's mapping away, and leaves it to no other program. */
-static bool maps_the_segment(const struct session *session, const char *text)
-{
-	char mark[64];
-	const struct segment_info *info = &session->segment_info;
-	snprintf(mark, sizeof mark, " %02x:%02x %llu ", major(info->device), minor(info->device),
-		(unsigned long long)info->inode);
-	return strstr(text, mark) != NULL;
-}
-
-/* Appends /proc/PID/maps; false if it is not there, or is another program's. */
-static bool read_kernel_text(struct session *session, struct buffer *text)
-{
-	char *room = (char *)buffer_reserve(text, MAPS_MAX);
-	ssize_t size = process_handle_read(&session->process, "maps", room, MAPS_MAX);
-	/* Empty: a zombie, which has no mappings any more; what it had is still of use. */
-	if (size <= 0)
-		return false;
-	session->replaced |= !maps_the_segment(session, room);
-	text->size += (size_t)size;
-	return !session->replaced;
-}
-
-static bool read_kernel_maps(struct session *session, uint32_t epoch)
-{
-	struct buffer text = BUFFER_INIT;
-	bool ours = read_kernel_text(session, &text);
-	if (ours)
-		module_map_update(session->modules, (const char *)text.data, text.size,
-			MODULE_MAP_KERNEL, epoch);
-	buffer_deinit(&text);
-	return ours;
-}
-
-static bool refresh(uint32_t epoch, void *data)
-{
-	struct session *session = data;
-	uint64_t begin = wall_clock_monotonic_ns();
-	if (session->process.proc_fd < 0 || begin < session->refresh_after_ns)
-		return false;
-	uint32_t known = module_map_count(session->modules);
-	bool read = read_kernel_maps(session, epoch);
-	session->refreshes++;
-	uint64_t end = wall_clock_monotonic_ns(), pause = session->refresh_pause_ns * 2;
-	if (module_map_count(session->modules) != known)
-		pause = REFRESH_MIN_NS;
-	if (pause > REFRESH_MAX_NS)
-		pause = REFRESH_MAX_NS;
-	session->refresh_pause_ns = pause;
-	session->refresh_after_ns =
-		end +
-		(pause > (end - begin) * REFRESH_SHARE ? pause : (end - begin) * REFRESH_SHARE);
-	return read;
-}
-
-static void read_maps(struct session *session)
-{
-	struct buffer text = BUFFER_INIT;
-	if (segment_map_maps_text(session->segment, &text) == 0 && text.size > 0)
-		module_map_update(
-			session->modules, (const char *)text.data, text.size, MODULE_MAP_WORKER, 0);
-	buffer_deinit(&text);
-	read_kernel_maps(session, 0);
-	session->refresh_pause_ns = REFRESH_MIN_NS;
 }
 
 /* The process runs another program by now: nothing that can be read of it is about ours. */
@@ -147,9 +71,9 @@ static void guess_names(struct session *session)
 		info->exe = alloc_strdup("");
 	if (info->command_line == NULL)
 		info->command_line = alloc_strdup("");
-	if (info->exe[0] == '\0' && module_map_count(session->modules) > 0) {
+	if (info->exe[0] == '\0' && module_map_count(session->maps.modules) > 0) {
 		free(info->exe);
-		info->exe = alloc_strdup(module_map_get(session->modules, 0)->path);
+		info->exe = alloc_strdup(module_map_get(session->maps.modules, 0)->path);
 		process_info_sanitize(info->exe);
 	}
 	if (info->comm[0] == '\0') {
@@ -168,23 +92,6 @@ static uint64_t bytes_read_before(const struct segment_map *segment)
 			&segment_map_ring(segment, i)->tail, memory_order_relaxed);
 	}
 	return sum;
-}
-
-/* A descriptor that we received shares its locks with whoever sent it: hence one of our own. */
-static int lock_segment(const struct segment_map *segment, int *out)
-{
-	char path[32];
-	snprintf(path, sizeof path, "/proc/self/fd/%d", segment_map_fd(segment));
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		int r = errno == EWOULDBLOCK ? -EBUSY : -errno;
-		close(fd);
-		return r;
-	}
-	*out = fd;
-	return 0;
 }
 
 static void unlock_segment(struct session *session)
@@ -230,12 +137,27 @@ static struct session *destroy(struct session *session)
 {
 	unlock_segment(session);
 	sample_feed_free(session->feed);
-	module_map_free(session->modules);
+	session_maps_deinit(&session->maps);
 	ring_consumer_free(session->consumer);
 	process_info_deinit(&session->info);
 	free(session->files);
 	free(session);
 	return NULL;
+}
+
+static bool same_program(void *data)
+{
+	return !session_replaced(data);
+}
+
+static void begin_resync(struct session *session, bool read_before)
+{
+	session->resync.feed = session->feed;
+	session->resync.segment = session->segment;
+	session->resync.process = &session->process;
+	session->resync.same_program = same_program;
+	session->resync.data = session;
+	session_resync_begin(&session->resync, read_before);
 }
 
 int session_new(
@@ -248,11 +170,12 @@ int session_new(
 	session->segment_info = *segment_map_info(claim->segment);
 	int r = identify(session, claim);
 	if (r == 0)
-		r = lock_segment(claim->segment, &session->lock_fd);
+		r = segment_lock_take(claim->segment, &session->lock_fd);
 	if (r == 0)
-		r = module_map_new(&session->modules);
+		r = session_maps_init(&session->maps, &session->process, claim->segment);
 	if (r == 0)
-		r = sample_feed_new(&session->feed, limits, session->modules, refresh, session);
+		r = sample_feed_new(&session->feed, limits, session->maps.modules,
+			session_maps_refresh, &session->maps);
 	uint64_t read_before = bytes_read_before(claim->segment);
 	if (r == 0)
 		r = ring_consumer_new(&session->consumer, claim->segment);
@@ -262,14 +185,15 @@ int session_new(
 	}
 	session->segment = TAKE(claim->segment);
 	session->process = claim->process;
-	read_maps(session);
-	if (session->replaced)
+	session_maps_read(&session->maps, session->segment);
+	if (session->maps.replaced)
 		forget_process(session, claim);
 	guess_names(session);
 	describe(session, claim);
 	segment_map_counters(session->segment, &session->last_counters);
 	session_quality_begin(&session->quality, &session->last_counters,
-		claim->attach == SESSION_PULL, read_before);
+		claim->attach == SESSION_PULL, read_before, wall_clock_unix_ns());
+	begin_resync(session, read_before > 0);
 	claim->process = PROCESS_HANDLE_INIT;
 	*out = session;
 	return 0;
@@ -285,6 +209,7 @@ struct session *session_unref(struct session *session)
 {
 	if (session == NULL || --session->references > 0)
 		return NULL;
+	session_resync_end(&session->resync);
 	session->segment = segment_map_free(session->segment);
 	process_handle_close(&session->process);
 	return destroy(session);
@@ -318,9 +243,13 @@ int session_drain(struct session *session, bool all, uint64_t max_bytes, uint64_
 	*taken = 0;
 	if (session->facts.state != SESSION_ATTACHED || session->consumer == NULL)
 		return 0;
-	struct record_sink sink = sample_feed_sink(session->feed);
+	struct record_sink sink = session_resync_sink(&session->resync);
 	struct ring_consumer_stats stats;
 	uint64_t before = session->last_consumer.bytes;
+	all = all || resync_needs_round(&session->resync.state, wall_clock_monotonic_ns());
+	if (!session->in_round)
+		session_resync_round_begins(&session->resync, &session->last_consumer);
+	session->in_round = true;
 	int r = ring_consumer_round(session->consumer, all, max_bytes, &sink);
 	ring_consumer_stats(session->consumer, &stats);
 	session->last_consumer = stats;
@@ -334,6 +263,51 @@ int session_drain(struct session *session, bool all, uint64_t max_bytes, uint64_
 	return r;
 }
 
+static void refresh_counters(struct session *session)
+{
+	if (session->segment != NULL)
+		segment_map_counters(session->segment, &session->last_counters);
+}
+
+static struct resync_view view_of(struct session *session)
+{
+	refresh_counters(session);
+	return session_resync_view(
+		&session->resync, &session->last_counters, &session->last_consumer);
+}
+
+bool session_tend(struct session *session)
+{
+	if (session->facts.state != SESSION_ATTACHED || session->consumer == NULL)
+		return false;
+	uint64_t before = session->resync.state.confirmations;
+	session->in_round = false;
+	bool more = session_resync_round_ended(&session->resync, &session->last_consumer);
+	if (session->resync.state.confirmations != before) {
+		refresh_counters(session);
+		session_quality_confirmed(
+			&session->quality, &session->last_counters, &session->last_consumer);
+	}
+	return more;
+}
+
+void session_hurry(struct session *session)
+{
+	resync_hurry(&session->resync.state, wall_clock_monotonic_ns());
+}
+
+bool session_nearly_there(const struct session *session)
+{
+	return session->facts.state == SESSION_ATTACHED &&
+	       resync_nearly_there(&session->resync.state, wall_clock_monotonic_ns());
+}
+
+unsigned session_told_percent(struct session *session)
+{
+	struct resync_view view = view_of(session);
+	return resync_percent(&session->resync.state, &view);
+}
+
 static void compare(struct session *session, bool final)
 {
 	struct heap_totals totals;
@@ -341,6 +315,9 @@ static void compare(struct session *session, bool final)
 	heap_model_totals(sample_feed_heap(session->feed), &totals);
 	session_quality_compare(&session->quality, &session->last_counters, &totals,
 		session->last_consumer.records, session->segment_info.ring_count, final);
+	/* A copy that is short of memory differs, and would do so again. */
+	if (session->quality.differs && totals.folded_samples == 0 && totals.refused_lives == 0)
+		resync_want(&session->resync.state, RESYNC_DIFFERENCE, wall_clock_monotonic_ns());
 }
 
 void session_compare(struct session *session)
@@ -352,18 +329,16 @@ void session_compare(struct session *session)
 bool session_replaced(struct session *session)
 {
 	struct process_image now;
-	struct buffer text = BUFFER_INIT;
 	/* Nothing to compare with where the process was gone at once, nothing to read of a zombie.
 	 */
-	if (session->replaced || session->image.start_ticks == 0 ||
+	if (session->maps.replaced || session->image.start_ticks == 0 ||
 		process_image_read(&session->process, &now) < 0 ||
 		process_image_same(&session->image, &now))
-		return session->replaced;
+		return session->maps.replaced;
 	/* The image tells cheaply that something is different, the mapping tells what. */
-	read_kernel_text(session, &text);
-	buffer_deinit(&text);
+	session_maps_look(&session->maps);
 	session->image = now;
-	return session->replaced;
+	return session->maps.replaced;
 }
 
 bool session_was(const struct session *session, const struct process_handle *process)
@@ -383,6 +358,7 @@ void session_end(struct session *session)
 	if (session->facts.state == SESSION_ATTACHED)
 		compare(session, true);
 	session->consumer = ring_consumer_free(session->consumer);
+	session_resync_end(&session->resync);
 	session->segment = segment_map_free(session->segment);
 	unlock_segment(session);
 	process_handle_close(&session->process);
@@ -413,22 +389,25 @@ void session_sums(struct session *session, uint64_t max_age_ns, struct estimate_
 	*cumulative = session->cumulative;
 }
 
-static void refresh_counters(struct session *session)
-{
-	if (session->segment != NULL)
-		segment_map_counters(session->segment, &session->last_counters);
-}
-
 void session_quality(struct session *session, struct snapshot_quality *out)
 {
 	struct heap_totals totals;
 	struct sample_feed_stats feed;
-	refresh_counters(session);
+	struct resync_view view = view_of(session);
+	resync_look(&session->resync.state, &view);
 	heap_model_totals(sample_feed_heap(session->feed), &totals);
 	sample_feed_stats(session->feed, &feed);
-	session_quality_judge(&session->quality, &session->last_counters, &session->last_consumer,
-		&feed, &totals, stack_table_folded(sample_feed_stacks(session->feed)), out);
+	session_quality_judge(&session->quality, session->resync.state.reason,
+		&session->last_counters, &session->last_consumer, &feed, &totals,
+		stack_table_folded(sample_feed_stacks(session->feed)), out);
 	out->exited = session->facts.state == SESSION_EXITED;
+	out->told_again = out->unconfirmed && session->facts.state == SESSION_ATTACHED &&
+			  session->resync.state.possible;
+	if (out->told_again) {
+		char *end = session->quality.reason + strlen(session->quality.reason);
+		session_resync_describe(&session->resync, &view, end,
+			sizeof session->quality.reason - (size_t)(end - session->quality.reason));
+	}
 }
 
 double session_interval_bytes(const struct session *session)
@@ -448,9 +427,10 @@ void session_numbers(const struct session *session, struct session_numbers *out)
 	*out = (struct session_numbers){
 		.agent = session->last_counters,
 		.consumer = session->last_consumer,
-		.refreshes = session->refreshes,
+		.refreshes = session->maps.refreshes,
 		.digest_checks = session->quality.checks,
 		.digest_mismatches = session->quality.mismatches,
+		.resync = session->resync.state,
 		.bytes = session_bytes(session),
 	};
 	if (session->segment != NULL)
@@ -461,13 +441,14 @@ void session_numbers(const struct session *session, struct session_numbers *out)
 size_t session_bytes(const struct session *session)
 {
 	return sizeof *session + sample_feed_bytes(session->feed) +
-	       module_map_bytes(session->modules) + session->file_count * sizeof *session->files;
+	       module_map_bytes(session->maps.modules) +
+	       session->file_count * sizeof *session->files;
 }
 
 struct symbol_file *session_file(struct session *session, uint32_t module)
 {
 	if (module >= session->file_count) {
-		uint32_t count = module_map_count(session->modules);
+		uint32_t count = module_map_count(session->maps.modules);
 		session->files = alloc_resize(session->files, count, sizeof *session->files);
 		memset(&session->files[session->file_count], 0,
 			(count - session->file_count) * sizeof *session->files);
@@ -488,5 +469,5 @@ const struct stack_table *session_stacks(const struct session *session)
 
 const struct module_map *session_modules(const struct session *session)
 {
-	return session->modules;
+	return session->maps.modules;
 }

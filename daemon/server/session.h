@@ -14,6 +14,7 @@
 #include "model/estimate.h"
 #include "model/snapshot.h"
 #include "server/process_handle.h"
+#include "server/resync.h"
 #include "server/sample_feed.h"
 
 struct module_map;
@@ -59,6 +60,7 @@ struct session_numbers { /* for statistics */
 	uint64_t refreshes;	/* readings of /proc/PID/maps */
 	uint64_t digest_checks; /* comparisons of the model with the agent's own count */
 	uint64_t digest_mismatches;
+	struct resync resync;
 	size_t bytes; /* of the model, modules included */
 };
 
@@ -81,6 +83,14 @@ const struct process_handle *session_process(const struct session *session); /* 
  * (*taken: bytes). A segment that cannot be read makes the session LOST; it has nothing left then.
  */
 int session_drain(struct session *session, bool all, uint64_t max_bytes, uint64_t *taken);
+/* After each round: has a resync go on. True: the next round had better come at once. */
+bool session_tend(struct session *session);
+/* Somebody waits for what session_drain brings: where little is missing for a copy that is
+ * confirmed, that is done at once; session_nearly_there says so, for a second at most. */
+void session_hurry(struct session *session);
+bool session_nearly_there(const struct session *session);
+/* How much of its map the process has told for the latest request; 100 if none is open. */
+unsigned session_told_percent(struct session *session);
 /* Compares the model with the agent's count; for a moment when a full round has found nothing. */
 void session_compare(struct session *session);
 /* True if the process runs another program than when it was attached. */

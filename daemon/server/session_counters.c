@@ -33,6 +33,17 @@ static void add_agent(struct counter_list *list, const struct segment_counters *
 		"of these, of blocks that were not sampled");
 	ADD("agent_filter_cells_used", agent->filter_cells_used,
 		"cells of the filter that are not zero");
+	ADD("agent_filter_saturated", agent->filter_saturated,
+		"cells of the filter that were full once and stay set");
+	ADD("agent_stacks", agent->stacks, "distinct stacks that the agent keeps");
+	ADD("agent_stack_blocks", agent->stack_blocks, "blocks of 64 bytes that these take");
+	ADD("agent_stacks_not_kept", agent->stacks_not_kept,
+		"samples whose stack found no room in the agent");
+	ADD("agent_resync_slices", agent->resync_slices, "turns of telling the map again");
+	ADD("agent_resync_slots", agent->resync_slots, "slots looked at in these");
+	ADD("agent_resync_lives", agent->resync_lives, "live samples told in these");
+	ADD("agent_resync_refused", agent->resync_refused,
+		"turns that ended for want of room in the rings");
 	ADD("agent_rule_misses", agent->rule_misses, "call sites whose unwind rule was looked up");
 	ADD("agent_services", agent->services, "slow entries that sampled nothing");
 }
@@ -77,6 +88,7 @@ static void add_capture(struct counter_list *list, const struct sample_feed_stat
 	ADD("stacks_stopped_unsupported", feed->by_stop[WIRE_STOP_UNSUPPORTED],
 		"walks that met a rule which is not supported");
 	ADD("stacks_guessed", feed->guessed, "stacks with frames found by guessing");
+	ADD("stacks_not_kept", feed->not_kept, "samples told again without their stack");
 	ADD("frames_seen", feed->frames, "frames of all these stacks");
 	ADD("frames_unmapped", feed->unmapped_frames, "of these, in no known mapping");
 }
@@ -105,6 +117,10 @@ static void add_model(
 	ADD("model_live_samples", totals.live, "live samples in the daemon's copy");
 	ADD("model_births", totals.births, "births applied");
 	ADD("model_deaths", totals.deaths, "deaths applied");
+	ADD("model_inferred_deaths", totals.inferred_deaths,
+		"of these, not told of and found by a resync");
+	ADD("model_taken_back", totals.taken_back,
+		"samples told again by mistake and taken back: in no other count");
 	ADD("model_duplicate_births", totals.duplicate_births, "births told twice");
 	ADD("model_duplicate_deaths", totals.duplicate_deaths, "deaths told twice");
 	ADD("model_unknown_deaths", totals.unknown_deaths,
@@ -147,6 +163,20 @@ static void add_transport(
 		"1: found by the daemon, 0: handed over by the agent");
 }
 
+static void add_resync(
+	struct counter_list *list, struct session *session, const struct session_numbers *numbers)
+{
+	const struct resync *resync = &numbers->resync;
+	ADD("resync_epoch", resync->epoch, "number of the latest request to tell the map again");
+	ADD("resync_requests", resync->requests, "such requests");
+	ADD("resync_verified", resync->confirmations, "times that the copy was confirmed by these");
+	ADD("resync_progress_percent", session_told_percent(session),
+		"of the map, told for the latest request");
+	ADD("resync_readings", resync->readings,
+		"times that an idle process's map was read from its memory");
+	ADD("resync_read_errors", resync->read_errors, "of these, that failed");
+}
+
 void session_counters_add(struct counter_list *list, struct session *session)
 {
 	struct session_numbers numbers;
@@ -156,4 +186,5 @@ void session_counters_add(struct counter_list *list, struct session *session)
 	add_capture(list, &numbers.feed);
 	add_model(list, session, &numbers);
 	add_transport(list, session, &numbers);
+	add_resync(list, session, &numbers);
 }

@@ -1,7 +1,8 @@
 /*
- * Of several reasons the gravest is told: what an earlier daemon took is missing for good, what was
- * lost is at least counted, a difference that nobody counted comes last. A sample is lost in any of
- * the agent's ways but one: a death that could not be written leaves a dead block in the model.
+ * Why the copy is not confirmed is known to resync.c; here it is put into words. What was lost
+ * before the copy was confirmed is mended: it stays in the count of lost samples, since those that
+ * had died by then are in no cumulative number, and is no reason any more. A sample is lost in any
+ * of the agent's ways but one: a death that could not be written leaves a dead block in the model.
  */
 #include "server/session_quality.h"
 
@@ -40,9 +41,11 @@ static double lost_bytes(const struct segment_counters *counters)
 }
 
 void session_quality_begin(struct session_quality_state *state,
-	const struct segment_counters *counters, bool late, uint64_t read_before)
+	const struct segment_counters *counters, bool late, uint64_t read_before,
+	uint64_t now_unix_ns)
 {
-	*state = (struct session_quality_state){.read_before = read_before};
+	*state = (struct session_quality_state){
+		.read_before = read_before, .attached_unix_ns = now_unix_ns};
 	if (late)
 		state->lost_before = session_quality_lost_samples(counters);
 }
@@ -76,58 +79,125 @@ void session_quality_compare(struct session_quality_state *state,
 	state->agent_live = counters->live_count;
 }
 
-static void explain(struct session_quality_state *state, const struct segment_counters *counters,
-	const struct ring_consumer_stats *consumer, bool folded)
+/* Since the copy was confirmed; the counters are claims, and may go back. */
+static uint64_t since(uint64_t now, uint64_t then)
 {
-	uint64_t lost = session_quality_lost_samples(counters);
-	uint64_t lost_deaths = counters->loss_count[WIRE_LOSS_DEATH_UNWRITTEN];
-	char *text = state->reason;
-	size_t size = sizeof state->reason;
-	text[0] = '\0';
-	if (state->read_before > 0)
-		snprintf(text, size, "%.1f MiB of samples had been read by an earlier spprofd",
-			(double)state->read_before / (1 << 20));
-	else if (state->read_error != 0)
-		snprintf(text, size, "its segment cannot be read any more (%s)",
-			strerror(-state->read_error));
-	else if (lost > 0 && lost_deaths > 0)
-		snprintf(text, size,
-			"%" PRIu64 " samples of about %.1f MiB were lost, %" PRIu64
-			" freed ones still count as live",
-			lost, lost_bytes(counters) / (1 << 20), lost_deaths);
-	else if (lost > 0)
-		snprintf(text, size, "%" PRIu64 " samples of about %.1f MiB were lost", lost,
-			lost_bytes(counters) / (1 << 20));
-	else if (lost_deaths > 0)
-		snprintf(text, size, "%" PRIu64 " freed samples still count as live", lost_deaths);
-	else if (consumer->corrupt_records + consumer->corrupt_rings > 0)
-		snprintf(text, size, "damaged records in its rings were skipped %" PRIu64 " times",
-			consumer->corrupt_records + consumer->corrupt_rings);
-	else if (state->differs && !folded)
-		snprintf(text, size,
-			"the copy differs from the process's own count (%" PRIu64
-			" live samples against %" PRIu64 ")",
-			state->copy_live, state->agent_live);
+	return now > then ? now - then : 0;
 }
 
-void session_quality_judge(struct session_quality_state *state,
+static uint64_t lost_deaths(
+	const struct session_quality_state *state, const struct segment_counters *counters)
+{
+	return since(counters->loss_count[WIRE_LOSS_DEATH_UNWRITTEN],
+		state->mended_count[WIRE_LOSS_DEATH_UNWRITTEN]);
+}
+
+static void explain_loss(
+	struct session_quality_state *state, const struct segment_counters *counters)
+{
+	static const enum wire_loss births[] = {WIRE_LOSS_BIRTH_RING_FULL, WIRE_LOSS_BIRTH_NO_RING};
+	uint64_t lost = 0, deaths = lost_deaths(state, counters);
+	double bytes = 0;
+	int length = 0;
+	for (unsigned i = 0; i < sizeof births / sizeof births[0]; i++) {
+		enum wire_loss kind = births[i];
+		lost = add_saturated(
+			lost, since(counters->loss_count[kind], state->mended_count[kind]));
+		bytes += (double)since(counters->loss_bytes[kind], state->mended_bytes[kind]);
+	}
+	if (lost > 0)
+		length = snprintf(state->reason, sizeof state->reason,
+			"%" PRIu64 " samples of about %.1f MiB were lost", lost, bytes / (1 << 20));
+	if (deaths > 0)
+		snprintf(state->reason + length, sizeof state->reason - (size_t)length,
+			lost > 0 ? ", %" PRIu64 " freed ones still count as live"
+				 : "%" PRIu64 " freed samples still count as live",
+			deaths);
+}
+
+static void explain_difference(struct session_quality_state *state)
+{
+	snprintf(state->reason, sizeof state->reason,
+		"the copy differs from the process's own count (%" PRIu64
+		" live samples against %" PRIu64 ")",
+		state->copy_live, state->agent_live);
+}
+
+static void explain_reason(struct session_quality_state *state, enum resync_reason reason,
+	const struct segment_counters *counters, const struct ring_consumer_stats *consumer)
+{
+	switch (reason) {
+	case RESYNC_READ_BEFORE:
+		snprintf(state->reason, sizeof state->reason,
+			"%.1f MiB of samples had been read by an earlier spprofd",
+			(double)state->read_before / (1 << 20));
+		break;
+	case RESYNC_FORKED:
+		snprintf(state->reason, sizeof state->reason,
+			"it was forked, and has blocks that only its parent told of");
+		break;
+	case RESYNC_LOSS:
+		explain_loss(state, counters);
+		break;
+	case RESYNC_DAMAGE:
+		snprintf(state->reason, sizeof state->reason,
+			"damaged records in its rings were skipped %" PRIu64 " times",
+			since(consumer->corrupt_records + consumer->corrupt_rings,
+				state->mended_damage));
+		break;
+	case RESYNC_DIFFERENCE:
+		explain_difference(state);
+		break;
+	case RESYNC_NO_REASON:
+		break;
+	}
+}
+
+static void explain(struct session_quality_state *state, enum resync_reason reason,
+	const struct segment_counters *counters, const struct ring_consumer_stats *consumer,
+	bool folded)
+{
+	state->reason[0] = '\0';
+	if (state->read_error != 0)
+		snprintf(state->reason, sizeof state->reason,
+			"its segment cannot be read any more (%s)", strerror(-state->read_error));
+	else if (reason != RESYNC_NO_REASON)
+		explain_reason(state, reason, counters, consumer);
+	else if (state->differs && !folded)
+		explain_difference(state);
+}
+
+void session_quality_confirmed(struct session_quality_state *state,
+	const struct segment_counters *counters, const struct ring_consumer_stats *consumer)
+{
+	memcpy(state->mended_count, counters->loss_count, sizeof state->mended_count);
+	memcpy(state->mended_bytes, counters->loss_bytes, sizeof state->mended_bytes);
+	state->mended_damage = consumer->corrupt_records + consumer->corrupt_rings;
+	state->differs = false;
+	state->quiet_mismatches = 0;
+}
+
+void session_quality_judge(struct session_quality_state *state, enum resync_reason reason,
 	const struct segment_counters *counters, const struct ring_consumer_stats *consumer,
 	const struct sample_feed_stats *feed, const struct heap_totals *totals,
 	uint64_t folded_stacks, struct snapshot_quality *out)
 {
-	uint64_t folded = totals->folded_samples + feed->folded_samples;
-	explain(state, counters, consumer, folded > 0);
+	uint64_t folded = totals->folded_samples + totals->refused_lives + feed->folded_samples +
+			  feed->refused_lives;
+	bool from_start = state->read_before == 0 && state->lost_before == 0;
+	explain(state, reason, counters, consumer, folded > 0);
 	*out = (struct snapshot_quality){
-		.from_start = state->read_before == 0 && state->lost_before == 0,
+		.from_start = from_start,
+		.allocated_since_unix_ns = from_start ? 0 : state->attached_unix_ns,
 		.unconfirmed = state->reason[0] != '\0',
 		.unconfirmed_reason = state->reason,
 		.lost_samples = session_quality_lost_samples(counters),
 		.lost_bytes = lost_bytes(counters),
-		.lost_deaths = counters->loss_count[WIRE_LOSS_DEATH_UNWRITTEN],
+		.lost_deaths = lost_deaths(state, counters),
 		.stacks_whole = feed->by_stop[WIRE_STOP_END],
 		.stacks_truncated = feed->by_stop[WIRE_STOP_MAX],
-		.stacks_stopped =
-			feed->births - feed->by_stop[WIRE_STOP_END] - feed->by_stop[WIRE_STOP_MAX],
+		.stacks_stopped = feed->births - feed->not_kept - feed->by_stop[WIRE_STOP_END] -
+				  feed->by_stop[WIRE_STOP_MAX],
 		.stacks_guessed = feed->guessed,
 		.folded_samples = folded + folded_stacks,
 		.folded_bytes = totals->folded_bytes + feed->folded_bytes,

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "ingest/segment_map.h"
+#include "server/resync.h"
 
 struct heap_totals;
 struct ring_consumer_stats;
@@ -25,11 +26,20 @@ struct session_quality_state {
 	uint64_t copy_live, agent_live; /* when it differed */
 	uint64_t checks, mismatches;
 
-	char reason[200];
+	/* when the copy was confirmed last: what had been lost and skipped by then is mended */
+	uint64_t mended_count[WIRE_LOSS_KINDS], mended_bytes[WIRE_LOSS_KINDS];
+	uint64_t mended_damage;
+
+	uint64_t attached_unix_ns;
+	char reason[320];
 };
 
 void session_quality_begin(struct session_quality_state *state,
-	const struct segment_counters *counters, bool late, uint64_t read_before);
+	const struct segment_counters *counters, bool late, uint64_t read_before,
+	uint64_t now_unix_ns);
+/* A resync has made the live heap right again. */
+void session_quality_confirmed(struct session_quality_state *state,
+	const struct segment_counters *counters, const struct ring_consumer_stats *consumer);
 
 /* To be called when the rings have just been found empty. The agent changes its count and its ring
  * one after the other, so a difference counts only when it stays while nothing moves; `final`:
@@ -38,8 +48,9 @@ void session_quality_compare(struct session_quality_state *state,
 	const struct segment_counters *counters, const struct heap_totals *totals, uint64_t records,
 	uint32_t ring_count, bool final);
 
-/* Fills everything but locations and `exited`. */
-void session_quality_judge(struct session_quality_state *state,
+/* `reason`: for which the copy is not confirmed. Fills everything but locations, `exited` and
+ * `told_again`. */
+void session_quality_judge(struct session_quality_state *state, enum resync_reason reason,
 	const struct segment_counters *counters, const struct ring_consumer_stats *consumer,
 	const struct sample_feed_stats *feed, const struct heap_totals *totals,
 	uint64_t folded_stacks, struct snapshot_quality *out);

@@ -343,6 +343,7 @@ bool session_table_catch_up(
 	for (struct entry *entry = table->entries; entry != NULL; entry = entry->next) {
 		if (entry->session != session || entry->task == NULL)
 			continue;
+		session_hurry(session);
 		drain_scheduler_request(entry->task, done, data);
 		return true;
 	}

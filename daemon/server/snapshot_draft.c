@@ -82,7 +82,7 @@ static uint32_t use_location(
 	draft->keys = grow(draft->keys, &draft->keys_room, index, sizeof *draft->keys);
 	draft->keys[index] = key;
 	snapshot->locations[index] = (struct snapshot_location){
-		.address = frame->pc - 1,
+		.address = frame->module == STACK_MODULE_NOT_KEPT ? 0 : frame->pc - 1,
 		.module = frame->module == STACK_MODULE_NONE
 				  ? UINT32_MAX
 				  : use_module(draft, map, frame->module),
@@ -221,11 +221,13 @@ static const char *base_name(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
-/* "[libc.so.6+0x1234]", "[vdso+0x12]", "[0x7f0012345678]" */
+/* "[libc.so.6+0x1234]", "[vdso+0x12]", "[0x7f0012345678]", "[stack not kept]" */
 static const char *unknown_name(struct snapshot_draft *draft, uint32_t location)
 {
 	char text[300];
 	const struct snapshot_location *where = &draft->snapshot->locations[location];
+	if (draft->keys[location].module == STACK_MODULE_NOT_KEPT)
+		return intern(draft, "[stack not kept]");
 	if (where->module == UINT32_MAX) {
 		snprintf(text, sizeof text, "[0x%" PRIx64 "]", where->address);
 		return intern(draft, text);
@@ -278,6 +280,8 @@ static void name_location(struct snapshot_draft *draft, struct symbol_client *cl
 		.function_system = intern(draft, ""),
 		.file = intern(draft, "")};
 	add_line(lines, &unknown);
+	/* That is all there is to know of it. */
+	location->resolved = draft->keys[index].module == STACK_MODULE_NOT_KEPT;
 	location->line_count = 1;
 }
 

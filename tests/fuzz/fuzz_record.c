@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ingest/record_decode.h"
+#include "spprof/wire/segment.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -25,6 +26,38 @@ static void check_birth(const struct wire_birth *birth, size_t size)
 	}
 }
 
+static void check_epoch(uint32_t epoch)
+{
+	check(epoch > 0 && epoch <= WIRE_EPOCH_MAX);
+}
+
+static void check_kind(int kind, const void *record, size_t size)
+{
+	const struct wire_birth *birth = record;
+	const struct wire_death *death = record;
+	const struct wire_end *end = record;
+
+	switch (kind) {
+	case RECORD_DECODE_LIVE:
+		check_epoch(birth->epoch);
+		check(!(birth->record.flags & WIRE_STACK_NOT_KEPT) || birth->frame_count == 0);
+		check_birth(birth, size);
+		break;
+	case RECORD_DECODE_BIRTH:
+		check_birth(birth, size);
+		break;
+	case RECORD_DECODE_DEATH:
+		check(size == sizeof(*death) && death->id > 0 && death->epoch <= WIRE_EPOCH_MAX);
+		break;
+	case RECORD_DECODE_END:
+		check(size == sizeof(*end));
+		check_epoch(end->epoch);
+		break;
+	default:
+		check(kind == RECORD_DECODE_UNKNOWN);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t *bytes = malloc(size ? size : 1); /* aligned, and of exactly this size */
@@ -35,8 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while ((kind = record_decode(bytes + at, size - at, &record_size)) > 0) {
 		check(record_size > 0 && record_size % 8 == 0 && record_size <= WIRE_RECORD_MAX);
 		check(record_size <= size - at);
-		if (kind == RECORD_DECODE_BIRTH)
-			check_birth((const void *)(bytes + at), record_size);
+		check_kind(kind, bytes + at, record_size);
 		at += record_size;
 	}
 	free(bytes);

@@ -90,10 +90,22 @@ static void on_death(const struct wire_death *death, void *data)
 	*(volatile uint64_t *)data += death->time_ns;
 }
 
+static void on_live(const struct wire_birth *live, void *data)
+{
+	check(live->epoch > 0 && live->epoch <= WIRE_EPOCH_MAX);
+	on_birth(live, data);
+}
+
+static void on_end(const struct wire_end *end, void *data)
+{
+	check(end->epoch > 0 && end->epoch <= WIRE_EPOCH_MAX);
+	*(volatile uint64_t *)data += end->lives;
+}
+
 static void drain(struct fake_segment *segment, struct segment_map *map, uint16_t budget)
 {
 	uint64_t capacity = (uint64_t)segment->ring_count * segment->ring_size, sum = 0;
-	const struct record_sink sink = {on_birth, on_death, &sum};
+	const struct record_sink sink = {on_birth, on_live, on_death, on_end, &sum};
 	struct ring_consumer_stats stats;
 	struct ring_consumer *consumer;
 	uint64_t calls = 0;

@@ -17,6 +17,10 @@ unit_tests += tests/fuzz/fuzz_maps
 tests_fuzz_fuzz_maps_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_maps_LDADD = libfuzzmain.la libspserver.la libspbase.la
 
+unit_tests += tests/fuzz/fuzz_map
+tests_fuzz_fuzz_map_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_map_LDADD = libfuzzmain.la libspingest.la
+
 unit_tests += tests/fuzz/fuzz_record
 tests_fuzz_fuzz_record_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_record_LDADD = libfuzzmain.la libspingest.la

@@ -10,12 +10,11 @@
  *   birth ID SIZE          a sampled allocation with a stack of our own functions
  *   births FIRST COUNT SIZE
  *   death ID
- *   lose KIND COUNT BYTES  count losses (enum wire_loss)
- *   drift COUNT            count live samples that were never told
- *   garbage RING           a malformed record
- *   runaway RING           a head far away
- *   close                  close the segment's descriptor, as daemon() does; the mapping stays
- *   fork                   a child that lives on with our segment; answers its pid
+ *   map FIRST COUNT SIZE   a heap map that holds these, in our memory, published; before a
+ * handshake lose KIND COUNT BYTES  count losses (enum wire_loss) drift COUNT            count live
+ * samples that were never told garbage RING           a malformed record runaway RING           a
+ * head far away close                  close the segment's descriptor, as daemon() does; the
+ * mapping stays fork                   a child that lives on with our segment; answers its pid
  *   exec-self [OPTIONS]    a new image with a new segment; answers again
  *   exec-other             an image without a segment
  *   exit                   at once
@@ -29,11 +28,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 #include "spprof/wire/handshake.h"
+#include "support/fake_map.h"
 #include "support/fake_segment.h"
 
 static struct fake_segment segment;
@@ -64,6 +65,13 @@ uint64_t fake_worker_root(void)
 	return (uint64_t)(uintptr_t)__builtin_return_address(0) + 0 * inside;
 }
 
+/* The same one whoever calls. */
+static __attribute__((noinline)) void take_stack(uint64_t frames[2])
+{
+	frames[0] = fake_worker_middle();
+	frames[1] = fake_worker_root();
+}
+
 static void count_live(uint64_t count, uint64_t digest)
 {
 	/* relaxed: one writer, compared when nothing moves */
@@ -77,8 +85,7 @@ static void write_birth(uint64_t id, uint64_t size)
 	struct wire_birth *birth = (struct wire_birth *)record;
 	size_t bytes = fake_segment_birth(record, id, 2);
 	birth->size_bytes = size;
-	birth->frames[0] = fake_worker_middle();
-	birth->frames[1] = fake_worker_root();
+	take_stack(birth->frames);
 	count_live(1, wire_digest(id));
 	fake_segment_append(&segment, (uint32_t)(id % segment.ring_count), record, bytes);
 }
@@ -89,6 +96,32 @@ static void write_death(uint64_t id)
 	size_t bytes = fake_segment_death(record, id);
 	count_live(UINT64_MAX, -wire_digest(id));
 	fake_segment_append(&segment, (uint32_t)(id % segment.ring_count), record, bytes);
+}
+
+/* Lives as long as we do. */
+static void publish_map(uint64_t first, uint64_t count, uint64_t size)
+{
+	static struct fake_map map;
+	uint64_t frames[2];
+	struct wire_header *header = segment.header;
+	take_stack(frames);
+	fake_map_init(&map, 1);
+	/* The daemon is no ancestor of ours: Yama asks for this if it is not root's. */
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+	for (uint64_t i = 0; i < count; i++) {
+		uint32_t slot = (uint32_t)(i * 37);
+		fake_map_set(&map, slot, first + i, 1, frames, 2);
+		/* relaxed: nobody looks yet */
+		atomic_store_explicit(&map.slots[slot].size_bytes, size, memory_order_relaxed);
+	}
+	header->map_address = (uint64_t)(uintptr_t)map.slots;
+	header->stacks_address = (uint64_t)(uintptr_t)map.stacks;
+	header->blocks_address = (uint64_t)(uintptr_t)map.blocks;
+	header->stack_count = FAKE_MAP_STACKS;
+	header->block_count = FAKE_MAP_BLOCKS;
+	header->map_max_levels = 1;
+	header->generation = 1;
+	atomic_store_explicit(&header->map_levels, 1, memory_order_relaxed);
 }
 
 static int hand_over(int fd, const char *directory)
@@ -198,6 +231,8 @@ static long run(char *line)
 		return send_file(path, directory);
 	if (sscanf(line, "births %" SCNu64 " %" SCNu64 " %" SCNu64, &a, &b, &c) == 3)
 		births(a, b, c);
+	else if (sscanf(line, "map %" SCNu64 " %" SCNu64 " %" SCNu64, &a, &b, &c) == 3)
+		publish_map(a, b, c);
 	else if (sscanf(line, "birth %" SCNu64 " %" SCNu64, &a, &b) == 2)
 		write_birth(a, b);
 	else if (sscanf(line, "death %" SCNu64, &a) == 1)

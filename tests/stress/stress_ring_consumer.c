@@ -142,7 +142,7 @@ static void end_round(void)
 
 static void round_of_calls(struct ring_consumer *consumer, struct random *random)
 {
-	static const struct record_sink sink = {on_birth, on_death, NULL};
+	static const struct record_sink sink = {.birth = on_birth, .death = on_death};
 	int r;
 
 	do {

@@ -145,7 +145,7 @@ static void on_death(const struct wire_death *death, void *data)
 
 static void drain(struct ring_consumer *consumer, bool all)
 {
-	static const struct record_sink sink = {on_birth, on_death, NULL};
+	static const struct record_sink sink = {.birth = on_birth, .death = on_death};
 	int r;
 
 	do {

@@ -145,3 +145,32 @@ size_t fake_segment_death(void *out, uint64_t id)
 	death->tid = 1;
 	return sizeof(*death);
 }
+
+size_t fake_segment_live(void *out, uint64_t id, uint16_t frame_count, uint32_t epoch)
+{
+	struct wire_birth *live = out;
+	size_t size = fake_segment_birth(out, id, frame_count);
+
+	live->record.type = WIRE_LIVE;
+	live->epoch = epoch;
+	return size;
+}
+
+size_t fake_segment_take_back(void *out, uint64_t id, uint32_t epoch)
+{
+	struct wire_death *death = out;
+	size_t size = fake_segment_death(out, id);
+
+	death->time_ns = 0;
+	death->epoch = epoch;
+	return size;
+}
+
+size_t fake_segment_end(void *out, uint32_t epoch, uint32_t lives)
+{
+	struct wire_end *end = out;
+
+	*end = (struct wire_end){
+		.record = {.size = sizeof(*end), .type = WIRE_END}, .epoch = epoch, .lives = lives};
+	return sizeof(*end);
+}

@@ -44,3 +44,7 @@ void fake_segment_seek(struct fake_segment *segment, uint32_t ring, uint64_t pos
  */
 size_t fake_segment_birth(void *out, uint64_t id, uint16_t frame_count);
 size_t fake_segment_death(void *out, uint64_t id);
+/* A birth told again for `epoch`, the death that takes it back, and the end of the telling. */
+size_t fake_segment_live(void *out, uint64_t id, uint16_t frame_count, uint32_t epoch);
+size_t fake_segment_take_back(void *out, uint64_t id, uint32_t epoch);
+size_t fake_segment_end(void *out, uint32_t epoch, uint32_t lives);

@@ -5,7 +5,8 @@ EXTRA_DIST += tests/support/tap.py
 # A worker's segment without a worker.
 check_LTLIBRARIES += libfakesegment.la
 libfakesegment_la_CPPFLAGS = $(test_cppflags)
-libfakesegment_la_SOURCES = tests/support/fake_segment.c tests/support/fake_segment.h
+libfakesegment_la_SOURCES = tests/support/fake_segment.c tests/support/fake_segment.h \
+	tests/support/fake_map.c tests/support/fake_map.h
 
 # A daemon, its workers and a client, for integration tests.
 check_LTLIBRARIES += libdaemonfixture.la

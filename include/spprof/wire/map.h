@@ -1,8 +1,8 @@
 /*
- * The heap map and the stack store as they lie in the worker's private memory, for a daemon that reads them by
- * process_vm_readv from a worker which is too idle to tell them itself. header.map_address, stacks_address and
- * blocks_address say where. The worker goes on meanwhile, so a reader trusts an entry only if its id_mark is the
- * same before and after everything that belongs to it was read; and it takes all of it as hostile input.
+ * The heap map and the stack store as they lie in the worker's private memory, for a daemon that reads them from
+ * outside (/proc/PID/mem) where a worker is too idle to tell them itself. header.map_address, stacks_address and
+ * blocks_address say where. The worker goes on meanwhile, so a reader trusts an entry only if the whole
+ * slot is the same before and after everything that belongs to it was read; and it takes all of it as hostile input.
  *
  * Map. Level i has 2^(WIRE_MAP_LEVEL0_BITS + i) slots, the levels follow each other, header.map_levels of them are
  * in use. An entry lives while its id_mark is not 0 and its key is FINAL or LIMBO; a key that is BUSY with an

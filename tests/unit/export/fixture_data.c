@@ -226,6 +226,8 @@ struct snapshot *fixture_hostile(void)
 	s->comm = fixture_string(f, "\033]0;pwned\007\nredis");
 	s->command_line = fixture_string(f, "sh -c \"\xff\xfe\" \\ \x7f");
 	s->quality.unconfirmed = true;
+	s->quality.told_again = true;
+	s->quality.allocated_since_unix_ns = s->since_unix_ns + UINT64_C(60000000000);
 	s->quality.unconfirmed_reason = fixture_string(f, "\033[2J\xc2\x9b"
 							  "31m");
 	static const char *const stacks[] = {

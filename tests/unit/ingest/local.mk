@@ -13,3 +13,7 @@ tests_unit_ingest_test_ring_consumer_LDADD = $(ingest_test_ldadd)
 unit_tests += tests/unit/ingest/test_segment_map
 tests_unit_ingest_test_segment_map_CPPFLAGS = $(ingest_test_cppflags)
 tests_unit_ingest_test_segment_map_LDADD = $(ingest_test_ldadd)
+
+unit_tests += tests/unit/ingest/test_map_reader
+tests_unit_ingest_test_map_reader_CPPFLAGS = $(ingest_test_cppflags)
+tests_unit_ingest_test_map_reader_LDADD = $(ingest_test_ldadd)

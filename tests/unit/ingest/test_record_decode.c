@@ -2,7 +2,9 @@
 #include "config.h"
 #include "ingest/record_decode.h"
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
+#include "spprof/wire/segment.h"
 #include "support/fake_segment.h"
 #include "support/tap_main.h"
 
@@ -11,6 +13,7 @@ static union {
 	struct wire_record record;
 	struct wire_birth birth;
 	struct wire_death death;
+	struct wire_end end;
 	uint8_t bytes[WIRE_RECORD_MAX + 64];
 } in;
 
@@ -28,10 +31,57 @@ END_TEST
 
 START_TEST(a_live_is_a_birth_told_again)
 {
-	fake_segment_birth(&in, 7, 3);
-	in.record.type = WIRE_LIVE;
-	in.birth.epoch = 2;
-	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), RECORD_DECODE_BIRTH);
+	size_t whole = fake_segment_live(&in, 7, 3, 2);
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), RECORD_DECODE_LIVE);
+	ck_assert_uint_eq(size, whole);
+	in.birth.id = 0;
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), -EBADMSG);
+}
+END_TEST
+
+START_TEST(a_live_whose_stack_was_not_kept_has_no_frames)
+{
+	fake_segment_live(&in, 7, 0, 2);
+	in.record.flags = WIRE_STACK_NOT_KEPT;
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), RECORD_DECODE_LIVE);
+	fake_segment_live(&in, 7, 1, 2);
+	in.record.flags = WIRE_STACK_NOT_KEPT;
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), -EBADMSG);
+}
+END_TEST
+
+START_TEST(answers_to_a_resync_name_an_epoch_that_can_be)
+{
+	static const struct {
+		uint32_t epoch;
+		bool can_be;
+	} cases[] = {{0, false}, {1, true}, {WIRE_EPOCH_MAX, true}, {WIRE_EPOCH_MAX + 1, false},
+		{UINT32_MAX, false}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint32_t epoch = cases[i].epoch;
+		fake_segment_live(&in, 7, 3, epoch);
+		ck_assert_int_eq(record_decode(&in, sizeof(in), &size),
+			cases[i].can_be ? RECORD_DECODE_LIVE : -EBADMSG);
+		fake_segment_end(&in, epoch, 100);
+		ck_assert_int_eq(record_decode(&in, sizeof(in), &size),
+			cases[i].can_be ? RECORD_DECODE_END : -EBADMSG);
+		fake_segment_take_back(&in, 7, epoch);
+		ck_assert_int_eq(record_decode(&in, sizeof(in), &size),
+			cases[i].can_be || epoch == 0 ? RECORD_DECODE_DEATH : -EBADMSG);
+	}
+}
+END_TEST
+
+START_TEST(an_end_of_another_size_is_malformed)
+{
+	fake_segment_end(&in, 3, 100);
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), RECORD_DECODE_END);
+	ck_assert_uint_eq(size, sizeof(struct wire_end));
+	in.record.size += 8;
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), -EBADMSG);
+	in.record.size = sizeof(struct wire_record);
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), -EBADMSG);
 }
 END_TEST
 
@@ -157,6 +207,9 @@ static Suite *suite(void)
 
 	tcase_add_test(t, births_of_every_depth_are_accepted);
 	tcase_add_test(t, a_live_is_a_birth_told_again);
+	tcase_add_test(t, a_live_whose_stack_was_not_kept_has_no_frames);
+	tcase_add_test(t, answers_to_a_resync_name_an_epoch_that_can_be);
+	tcase_add_test(t, an_end_of_another_size_is_malformed);
 	tcase_add_test(t, a_death_is_accepted);
 	tcase_add_test(t, a_record_cut_off_anywhere_asks_for_more);
 	tcase_add_test(t, sizes_of_no_record_are_malformed_whatever_the_type);

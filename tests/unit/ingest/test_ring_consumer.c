@@ -50,7 +50,14 @@ static void on_death(const struct wire_death *death, void *data)
 	record(death, sizeof(*death));
 }
 
-static const struct record_sink sink = {on_birth, on_death, &got};
+static void on_end(const struct wire_end *end, void *data)
+{
+	ck_assert_ptr_eq(data, &got);
+	record(end, sizeof(*end));
+}
+
+static const struct record_sink sink = {
+	.birth = on_birth, .live = on_birth, .death = on_death, .end = on_end, .data = &got};
 
 static void start(uint32_t rings, uint32_t ring_size)
 {
@@ -452,7 +459,11 @@ static void append_more(const struct wire_birth *birth, void *data)
 
 START_TEST(a_round_ends_at_the_heads_that_were_read_at_its_beginning)
 {
-	const struct record_sink writer = {append_more, on_death, &got};
+	const struct record_sink writer = {.birth = append_more,
+		.live = on_birth,
+		.death = on_death,
+		.end = on_end,
+		.data = &got};
 	size_t at = 0;
 
 	append_birth(0, 1, 1);

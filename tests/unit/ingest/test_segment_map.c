@@ -293,6 +293,7 @@ START_TEST(counters_are_copied)
 		atomic_store_explicit(&words[i], i + 1, memory_order_relaxed);
 	atomic_store_explicit(&segment.header->live_count, 91, memory_order_relaxed);
 	atomic_store_explicit(&segment.header->digest, 92, memory_order_relaxed);
+	atomic_store_explicit(&segment.header->map_levels, 3, memory_order_relaxed);
 	adopt();
 	segment_map_counters(map, &counters);
 	ck_assert_uint_eq(counters.samples, 1);
@@ -313,6 +314,38 @@ START_TEST(counters_are_copied)
 	}
 	ck_assert_uint_eq(counters.live_count, 91);
 	ck_assert_uint_eq(counters.digest, 92);
+	unsigned next = 13 + 2 * (WIRE_LOSS_KINDS + 2);
+	ck_assert_uint_eq(counters.filter_saturated, next);
+	ck_assert_uint_eq(counters.stacks, next + 1);
+	ck_assert_uint_eq(counters.stack_blocks, next + 2);
+	ck_assert_uint_eq(counters.stacks_not_kept, next + 3);
+	ck_assert_uint_eq(counters.resync_slices, next + 4);
+	ck_assert_uint_eq(counters.resync_slots, next + 5);
+	ck_assert_uint_eq(counters.resync_lives, next + 6);
+	ck_assert_uint_eq(counters.resync_refused, next + 7);
+	ck_assert_uint_eq(counters.map_levels, 3);
+}
+END_TEST
+
+START_TEST(control_words_reach_the_worker)
+{
+	struct wire_control *control = &segment.header->control;
+
+	/* relaxed: one thread */
+	atomic_store_explicit(&control->resync, 41, memory_order_relaxed);
+	adopt();
+	ck_assert_uint_eq(segment_map_requested_resync(map), 41);
+	segment_map_request_resync(map, 42);
+	ck_assert_uint_eq(atomic_load_explicit(&control->resync, memory_order_relaxed), 42);
+	segment_map_set_control(map, 65536, true);
+	ck_assert_uint_eq(
+		atomic_load_explicit(&control->interval_bytes, memory_order_relaxed), 65536);
+	ck_assert_uint_eq(
+		atomic_load_explicit(&control->flags, memory_order_relaxed), WIRE_CONTROL_STOP);
+	segment_map_set_control(map, 0, false);
+	ck_assert_uint_eq(atomic_load_explicit(&control->interval_bytes, memory_order_relaxed), 0);
+	ck_assert_uint_eq(atomic_load_explicit(&control->flags, memory_order_relaxed), 0);
+	ck_assert_uint_eq(atomic_load_explicit(&control->resync, memory_order_relaxed), 42);
 }
 END_TEST
 
@@ -461,6 +494,7 @@ static Suite *suite(void)
 	tcase_add_test(t, what_the_worker_changes_later_changes_nothing_here);
 	tcase_add_test(t, a_tail_that_has_moved_tells_of_an_earlier_daemon);
 	tcase_add_test(t, counters_are_copied);
+	tcase_add_test(t, control_words_reach_the_worker);
 	tcase_add_test(t, the_maps_text_is_appended_whole);
 	tcase_add_test(t, the_dirty_word_is_taken_once);
 	tcase_add_test(t, reading_a_sparse_segment_allocates_nothing_but_the_header_pages);

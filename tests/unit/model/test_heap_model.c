@@ -142,6 +142,252 @@ START_TEST(lifetimes_are_counted_by_powers_of_two_in_either_order)
 }
 END_TEST
 
+static void tell_live(struct heap_model *model, uint64_t id, uint32_t epoch)
+{
+	struct heap_birth birth = birth_of(id);
+	if (!heap_model_name(model, id, epoch))
+		heap_model_live(model, &birth, epoch);
+}
+
+static struct estimate_sum cumulative_of(const struct heap_model *model)
+{
+	struct estimate_sum live, cumulative;
+	heap_model_sums(model, &live, &cumulative, 1);
+	return cumulative;
+}
+
+static void assert_counts(
+	const struct heap_model *model, uint64_t births, uint64_t deaths, uint64_t live)
+{
+	struct heap_totals totals = totals_of(model);
+	ck_assert_uint_eq(totals.births, births);
+	ck_assert_uint_eq(totals.deaths, deaths);
+	ck_assert_uint_eq(totals.live, live);
+	ck_assert_uint_eq(totals.births, totals.deaths + totals.live + totals.folded_samples);
+	ck_assert_uint_eq(cumulative_of(model).samples, births);
+	ck_assert_uint_eq(totals.duplicate_births + totals.duplicate_deaths, 0);
+}
+
+START_TEST(a_live_names_what_is_known_and_brings_what_is_not)
+{
+	struct heap_model *model = new_model(&roomy);
+	give_birth(model, 1);
+	heap_model_end_round(model);
+	heap_model_request(model, 7);
+	tell_live(model, 1, 7);
+	tell_live(model, 2, 7);
+	tell_live(model, 2, 7);
+	assert_counts(model, 2, 0, 2);
+	heap_model_death(model, 2, birth_of(2).time_ns + 5);
+	tell_live(model, 2, 7); /* from another ring */
+	assert_counts(model, 2, 1, 1);
+	ck_assert_uint_eq(totals_of(model).lifetimes[2], 1);
+	ck_assert_uint_eq(heap_model_sweep(model, false), 0);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(a_sweep_erases_what_was_known_before_the_request_and_not_named)
+{
+	struct heap_model *model = new_model(&roomy);
+	for (uint64_t id = 1; id <= 300; id++)
+		give_birth(model, id);
+	heap_model_end_round(model);
+	heap_model_request(model, 3);
+	for (uint64_t id = 2; id <= 300; id += 2)
+		tell_live(model, id, 3);
+	for (uint64_t id = 301; id <= 310; id++)
+		give_birth(model, id);
+	ck_assert_uint_eq(heap_model_sweep(model, false), 150);
+	assert_counts(model, 310, 150, 160);
+	struct heap_totals totals = totals_of(model);
+	ck_assert_uint_eq(totals.inferred_deaths, 150);
+	for (int i = 0; i < (int)HEAP_LIFETIMES; i++)
+		ck_assert_uint_eq(totals.lifetimes[i], 0);
+	uint64_t digest = 0;
+	for (uint64_t id = 2; id <= 310; id += id < 300 ? 2 : 1)
+		digest += wire_digest(id);
+	ck_assert_uint_eq(totals.digest, digest);
+	for (uint64_t id = 2; id <= 300; id += 2) /* they can still be found */
+		heap_model_death(model, id, 0);
+	assert_counts(model, 310, 300, 10);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(a_live_of_an_earlier_request_does_not_name_for_this_one)
+{
+	struct heap_model *model = new_model(&roomy);
+	give_birth(model, 1);
+	heap_model_request(model, 1);
+	heap_model_request(model, 2);
+	tell_live(model, 1, 1);
+	tell_live(model, 5, 1); /* a birth that is heard of after the request */
+	ck_assert_uint_eq(heap_model_sweep(model, false), 1);
+	assert_counts(model, 2, 1, 1);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(without_a_request_a_sweep_erases_nothing)
+{
+	struct heap_model *model = new_model(&roomy);
+	give_birth(model, 1);
+	tell_live(model, 2, 9); /* answers an earlier daemon */
+	ck_assert_uint_eq(heap_model_sweep(model, false), 0);
+	assert_counts(model, 2, 0, 2);
+	heap_model_take_back(model, 2, 9);
+	assert_counts(model, 1, 0, 1);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(what_a_live_brought_is_taken_back_without_a_trace)
+{
+	struct heap_model *model = new_model(&roomy);
+	for (uint64_t id = 1; id <= 20; id++)
+		give_birth(model, id);
+	struct estimate_sum before = cumulative_of(model), after;
+	heap_model_request(model, 4);
+	for (uint64_t id = 100; id < 1100; id++) {
+		tell_live(model, id, 4);
+		heap_model_take_back(model, id, 4);
+	}
+	assert_counts(model, 20, 0, 20);
+	after = cumulative_of(model);
+	ck_assert_mem_eq(&before, &after, sizeof(before)); /* to the last bit */
+	ck_assert_uint_eq(totals_of(model).taken_back, 1000);
+	heap_model_end_round(model);
+	heap_model_end_round(model);
+	ck_assert_uint_eq(totals_of(model).unknown_deaths, 0);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(what_is_known_from_elsewhere_dies_when_a_live_is_taken_back)
+{
+	struct heap_model *model = new_model(&roomy);
+	give_birth(model, 1);
+	heap_model_request(model, 4);
+	tell_live(model, 2, 4);
+	heap_model_request(model, 5);
+	tell_live(model, 1, 5);
+	tell_live(model, 2, 5); /* told by the request before */
+	heap_model_take_back(model, 1, 5);
+	heap_model_take_back(model, 2, 5);
+	assert_counts(model, 2, 2, 0);
+	ck_assert_uint_eq(totals_of(model).taken_back, 0);
+	ck_assert_uint_eq(totals_of(model).inferred_deaths, 0);
+	heap_model_free(model);
+}
+END_TEST
+
+/* Ring A: LIVE, take back. Ring B: BIRTH, DEATH. However they are read within two rounds. */
+START_TEST(a_birth_and_its_live_count_once_in_whatever_order)
+{
+	static const char *const orders[] = {"LTBD", "LBTD", "LBDT", "BLTD", "BLDT", "BDLT", "LTDB",
+		"DLTB", "DBLT", "LDTB", "LDBT", "DLBT"};
+	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+		struct heap_model *model = new_model(&roomy);
+		heap_model_request(model, 4);
+		for (const char *event = orders[i]; *event; event++) {
+			if (*event == 'L')
+				tell_live(model, 1, 4);
+			else if (*event == 'T')
+				heap_model_take_back(model, 1, 4);
+			else if (*event == 'B')
+				give_birth(model, 1);
+			else
+				heap_model_death(model, 1, birth_of(1).time_ns + 9);
+		}
+		struct heap_totals totals = totals_of(model);
+		ck_assert_msg(totals.births == 1 && totals.deaths == 1 && totals.live == 0, "%s",
+			orders[i]);
+		ck_assert_uint_eq(cumulative_of(model).samples, 1);
+		heap_model_end_round(model);
+		heap_model_end_round(model);
+		ck_assert_uint_eq(totals_of(model).unknown_deaths, 0);
+		heap_model_free(model);
+	}
+}
+END_TEST
+
+START_TEST(a_birth_overtaken_by_its_live_is_no_duplicate_and_not_swept)
+{
+	struct heap_model *model = new_model(&roomy);
+	heap_model_request(model, 1);
+	tell_live(model, 1, 1);
+	heap_model_request(model, 2);
+	give_birth(model, 1);
+	assert_counts(model, 1, 0, 1);
+	ck_assert_uint_eq(heap_model_sweep(model, false), 0);
+	heap_model_take_back(model, 1, 1); /* too late: its birth is known */
+	assert_counts(model, 1, 1, 0);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(more_requests_than_there_are_eras_mix_nothing_up)
+{
+	struct heap_model *model = new_model(&roomy);
+	give_birth(model, 1);
+	for (uint32_t epoch = 1; epoch <= 200; epoch++) {
+		heap_model_request(model, epoch);
+		tell_live(model, 1, epoch);
+		tell_live(model, 1000 + epoch, epoch);
+		assert_counts(model, 1 + epoch, 0, 1 + epoch);
+	}
+	heap_model_take_back(model, 1200, 200);
+	heap_model_take_back(model, 1180, 200); /* it was 180 that brought it */
+	assert_counts(model, 200, 1, 199);
+	heap_model_request(model, 201);
+	tell_live(model, 1, 201);
+	ck_assert_uint_eq(heap_model_sweep(model, false), 198);
+	assert_counts(model, 200, 199, 1);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(what_was_read_and_will_not_be_told_of_is_swept_unless_it_is_named)
+{
+	struct heap_model *model = new_model(&roomy);
+	heap_model_request(model, 6);
+	for (uint64_t id = 1; id <= 3; id++) {
+		struct heap_birth birth = birth_of(id);
+		ck_assert(!heap_model_knows(model, id));
+		heap_model_live(model, &birth, 6);
+		heap_model_spare(model, id, true);
+		ck_assert(heap_model_knows(model, id));
+	}
+	ck_assert_uint_eq(heap_model_sweep(model, true), 0);
+	heap_model_begin_reading(model); /* another one */
+	heap_model_spare(model, 1, false);
+	heap_model_spare(model, 2, false);
+	heap_model_spare(model, 3, false);
+	tell_live(model, 1, 6);
+	give_birth(model, 2);
+	ck_assert_uint_eq(heap_model_sweep(model, false), 1);
+	assert_counts(model, 3, 1, 2);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(what_is_told_again_past_max_live_is_refused_and_not_summed_up)
+{
+	struct heap_model *model =
+		new_model(&(struct heap_limits){.max_live = 10, .max_deaths = 10});
+	for (uint32_t epoch = 1; epoch <= 3; epoch++) {
+		heap_model_request(model, epoch);
+		for (uint64_t id = 1; id <= 25; id++)
+			tell_live(model, id, epoch);
+		assert_counts(model, 10, 0, 10);
+		ck_assert_uint_eq(totals_of(model).refused_lives, 15);
+		ck_assert_uint_eq(heap_model_sweep(model, false), 0);
+	}
+	heap_model_free(model);
+}
+END_TEST
+
 /* The rules of the round as the protocol states them, with lists instead of tables. */
 struct naive {
 	struct heap_birth live[4096];
@@ -473,6 +719,17 @@ static Suite *suite(void)
 	tcase_add_test(t, a_death_is_forgotten_at_the_end_of_the_next_round);
 	tcase_add_test(t, a_birth_told_again_counts_once_whether_it_lives_or_died);
 	tcase_add_test(t, lifetimes_are_counted_by_powers_of_two_in_either_order);
+	tcase_add_test(t, a_live_names_what_is_known_and_brings_what_is_not);
+	tcase_add_test(t, a_sweep_erases_what_was_known_before_the_request_and_not_named);
+	tcase_add_test(t, a_live_of_an_earlier_request_does_not_name_for_this_one);
+	tcase_add_test(t, without_a_request_a_sweep_erases_nothing);
+	tcase_add_test(t, what_a_live_brought_is_taken_back_without_a_trace);
+	tcase_add_test(t, what_is_known_from_elsewhere_dies_when_a_live_is_taken_back);
+	tcase_add_test(t, a_birth_and_its_live_count_once_in_whatever_order);
+	tcase_add_test(t, a_birth_overtaken_by_its_live_is_no_duplicate_and_not_swept);
+	tcase_add_test(t, more_requests_than_there_are_eras_mix_nothing_up);
+	tcase_add_test(t, what_was_read_and_will_not_be_told_of_is_swept_unless_it_is_named);
+	tcase_add_test(t, what_is_told_again_past_max_live_is_refused_and_not_summed_up);
 	tcase_add_test(t, any_event_order_gives_what_the_rules_say);
 	tcase_add_test(t, orders_shuffled_within_two_rounds_end_in_the_true_heap);
 	tcase_add_test(t, past_max_live_samples_fold_and_are_counted_with_their_bytes);

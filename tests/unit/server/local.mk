@@ -75,6 +75,14 @@ unit_tests += tests/unit/server/test_proc_walk
 tests_unit_server_test_proc_walk_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_proc_walk_LDADD = $(server_test_all_ldadd)
 
+unit_tests += tests/unit/server/test_resync
+tests_unit_server_test_resync_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_resync_LDADD = $(server_test_all_ldadd)
+
+unit_tests += tests/unit/server/test_session_resync
+tests_unit_server_test_session_resync_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_session_resync_LDADD = $(server_test_all_ldadd)
+
 unit_tests += tests/unit/server/test_session_quality
 tests_unit_server_test_session_quality_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_session_quality_LDADD = $(server_test_all_ldadd)

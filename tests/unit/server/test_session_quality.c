@@ -13,6 +13,9 @@ static struct ring_consumer_stats consumer;
 static struct sample_feed_stats feed;
 static struct heap_totals totals;
 static struct snapshot_quality quality;
+static enum resync_reason reason;
+
+#define ATTACHED UINT64_C(1700000000000000000)
 
 static void setup(void)
 {
@@ -20,12 +23,13 @@ static void setup(void)
 	consumer = (struct ring_consumer_stats){0};
 	feed = (struct sample_feed_stats){0};
 	totals = (struct heap_totals){0};
-	session_quality_begin(&state, &counters, false, 0);
+	session_quality_begin(&state, &counters, false, 0, ATTACHED);
+	reason = RESYNC_NO_REASON;
 }
 
 static void judge(void)
 {
-	session_quality_judge(&state, &counters, &consumer, &feed, &totals, 0, &quality);
+	session_quality_judge(&state, reason, &counters, &consumer, &feed, &totals, 0, &quality);
 }
 
 static void compare(uint64_t digest, uint64_t live, bool final)
@@ -45,9 +49,10 @@ START_TEST(nothing_lost_is_confirmed_from_the_start)
 }
 END_TEST
 
-START_TEST(what_an_earlier_daemon_read_is_the_gravest_reason)
+START_TEST(what_an_earlier_daemon_read_is_a_reason)
 {
-	session_quality_begin(&state, &counters, true, 5u << 19);
+	session_quality_begin(&state, &counters, true, 5u << 19, ATTACHED);
+	reason = RESYNC_READ_BEFORE;
 	counters.loss_count[WIRE_LOSS_BIRTH_RING_FULL] = 1;
 	judge();
 	ck_assert(!quality.from_start);
@@ -55,13 +60,39 @@ START_TEST(what_an_earlier_daemon_read_is_the_gravest_reason)
 	ck_assert_str_eq(quality.unconfirmed_reason,
 		"2.5 MiB of samples had been read by an earlier spprofd");
 	ck_assert_uint_eq(quality.lost_samples, 1);
+	ck_assert_uint_eq(quality.allocated_since_unix_ns, ATTACHED);
+}
+END_TEST
+
+START_TEST(what_was_lost_before_a_confirmation_is_counted_and_no_reason)
+{
+	counters.loss_count[WIRE_LOSS_BIRTH_RING_FULL] = 3;
+	counters.loss_bytes[WIRE_LOSS_BIRTH_RING_FULL] = 3u << 20;
+	counters.loss_count[WIRE_LOSS_DEATH_UNWRITTEN] = 2;
+	reason = RESYNC_LOSS;
+	judge();
+	ck_assert_str_eq(quality.unconfirmed_reason,
+		"3 samples of about 3.0 MiB were lost, 2 freed ones still count as live");
+	session_quality_confirmed(&state, &counters, &consumer);
+	reason = RESYNC_NO_REASON;
+	judge();
+	ck_assert(!quality.unconfirmed);
+	ck_assert_uint_eq(quality.lost_samples, 3);
+	ck_assert_uint_eq(quality.lost_deaths, 0);
+	counters.loss_count[WIRE_LOSS_BIRTH_NO_RING] = 1;
+	counters.loss_bytes[WIRE_LOSS_BIRTH_NO_RING] = 1u << 20;
+	reason = RESYNC_LOSS;
+	judge();
+	ck_assert_str_eq(quality.unconfirmed_reason, "1 samples of about 1.0 MiB were lost");
+	ck_assert_uint_eq(quality.lost_samples, 4);
 }
 END_TEST
 
 START_TEST(losses_before_a_late_attach_are_not_from_the_start)
 {
-	counters.loss_count[WIRE_LOSS_MAP_FULL] = 2;
-	session_quality_begin(&state, &counters, true, 0);
+	counters.loss_count[WIRE_LOSS_BIRTH_NO_RING] = 2;
+	session_quality_begin(&state, &counters, true, 0, ATTACHED);
+	reason = RESYNC_LOSS;
 	judge();
 	ck_assert(!quality.from_start);
 	ck_assert(quality.unconfirmed);
@@ -72,6 +103,7 @@ START_TEST(sums_of_hostile_counters_do_not_wrap)
 {
 	for (unsigned i = 0; i < WIRE_LOSS_KINDS; i++)
 		counters.loss_count[i] = counters.loss_bytes[i] = UINT64_MAX - i;
+	reason = RESYNC_LOSS;
 	judge();
 	ck_assert_uint_eq(quality.lost_samples, UINT64_MAX);
 	ck_assert_double_gt(quality.lost_bytes, 4.0 * (double)UINT64_MAX);
@@ -140,6 +172,7 @@ START_TEST(damaged_records_and_an_unreadable_segment_are_told)
 {
 	consumer.corrupt_records = 2;
 	consumer.corrupt_rings = 1;
+	reason = RESYNC_DAMAGE;
 	judge();
 	ck_assert_str_eq(
 		quality.unconfirmed_reason, "damaged records in its rings were skipped 3 times");
@@ -172,7 +205,8 @@ static Suite *suite(void)
 	TCase *t = tcase_create("session_quality");
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, nothing_lost_is_confirmed_from_the_start);
-	tcase_add_test(t, what_an_earlier_daemon_read_is_the_gravest_reason);
+	tcase_add_test(t, what_an_earlier_daemon_read_is_a_reason);
+	tcase_add_test(t, what_was_lost_before_a_confirmation_is_counted_and_no_reason);
 	tcase_add_test(t, losses_before_a_late_attach_are_not_from_the_start);
 	tcase_add_test(t, sums_of_hostile_counters_do_not_wrap);
 	tcase_add_test(t, a_difference_counts_when_it_stays_while_nothing_moves);

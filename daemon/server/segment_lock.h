@@ -1,0 +1,8 @@
+/* Which daemon drains a segment: one, until it lets go or dies. Any thread. */
+#pragma once
+
+struct segment_map;
+
+/* 0 and a descriptor, which holds the lock and is the caller's to close; -EBUSY: another daemon
+ * has it; other negative errno. */
+int segment_lock_take(const struct segment_map *segment, int *out);
