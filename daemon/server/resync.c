@@ -9,8 +9,8 @@
  * without damage the copy is the map. (A death that found no room during that round may belong to a
  * birth that the round did not see any more. That is learned after the request and never swept.) A reading tells
  * less, since it cannot see what happens between its slices. It sweeps only if nothing happened; the
- * copy is the map then, and stays so if all it found will have its death told. The digest, a sum over
- * what has been told, agrees in that case only.
+ * copy is the map then. It stays so if all it found will have its death told (the digest, a sum over
+ * what has been told, agrees in that case only); otherwise it holds until the worker's counters move.
  */
 #include "server/resync.h"
 
@@ -53,6 +53,7 @@ void resync_init(struct resync *resync, bool possible, uint32_t asked_before,
 		.epoch = asked_before,
 		.due_ns = view->now_ns,
 		.progress_ns = view->now_ns,
+		.moved_ns = view->now_ns,
 		.asked = *view,
 	};
 }
@@ -93,6 +94,15 @@ void resync_look(struct resync *resync, const struct resync_view *view)
 		resync_want(resync, RESYNC_DAMAGE, view->now_ns);
 }
 
+bool resync_holds(const struct resync *resync, const struct resync_view *view)
+{
+	if (resync->phase == RESYNC_CONFIRMED)
+		return true;
+	return resync->phase == RESYNC_ASKED && resync->read_exactly &&
+	       view->events == resync->read_events && view->losses == resync->asked.losses &&
+	       view->damage == resync->asked.damage;
+}
+
 void resync_hurry(struct resync *resync, uint64_t now_ns)
 {
 	resync->hurry_until_ns = now_ns + HURRY_NS;
@@ -103,9 +113,14 @@ static bool hurries(const struct resync *resync, uint64_t now_ns)
 	return now_ns < resync->hurry_until_ns;
 }
 
+/* The pause between requests is for workers that lose again and again. One that has fallen asleep loses
+ * nothing, and somebody waits. */
 static bool is_due(const struct resync *resync, uint64_t now_ns)
 {
-	return resync->phase == RESYNC_WANTED && resync->possible && now_ns >= resync->due_ns;
+	bool asleep = hurries(resync, now_ns) && now_ns - resync->moved_ns >= IDLE_NS;
+
+	return resync->phase == RESYNC_WANTED && resync->possible &&
+	       (now_ns >= resync->due_ns || asleep);
 }
 
 /* Only after a round that began when the reason was known: what was lost before that round counts
@@ -174,9 +189,10 @@ static enum resync_step go_on(struct resync *resync, const struct resync_view *v
 		return RESYNC_NOTHING;
 	}
 	if (!resync->reading) {
-		if (!may_read(resync, view->now_ns))
+		if (resync_holds(resync, view) || !may_read(resync, view->now_ns))
 			return RESYNC_NOTHING;
 		resync->reading = true;
+		resync->read_exactly = false;
 		resync->read_events = view->events;
 		resync->read_percent = 0;
 		resync->readings++;
@@ -187,6 +203,10 @@ static enum resync_step go_on(struct resync *resync, const struct resync_view *v
 enum resync_step resync_round_ended(struct resync *resync, const struct resync_view *view)
 {
 	resync->round = view->rounds;
+	if (view->events != resync->moved_events) {
+		resync->moved_events = view->events;
+		resync->moved_ns = view->now_ns;
+	}
 	resync_look(resync, view);
 	switch (resync->phase) {
 	case RESYNC_WANTED:
@@ -303,8 +323,8 @@ static void describe_idle(const struct resync *resync, uint64_t unix_ns, char *t
 			"(%s)",
 			since, strerror(-resync->read_error));
 	else
-		snprintf(text, size, "; it is idle since %s, and what its memory holds is here%s",
-			since, resync->read_exactly ? "" : " but not confirmed");
+		snprintf(text, size,
+			"; it is idle since %s, and its memory could not be read at rest", since);
 }
 
 void resync_describe(const struct resync *resync, const struct resync_view *view, uint64_t unix_ns,

@@ -83,6 +83,7 @@ struct resync {
 	int read_error; /* negative errno of the last one */
 	unsigned read_percent;
 	uint64_t hurry_until_ns;
+	uint64_t moved_events, moved_ns; /* when the worker was last seen to sample or free */
 
 	uint64_t requests, confirmations, readings, read_errors; /* for statistics */
 };
@@ -98,6 +99,8 @@ void resync_hear_end(struct resync *resync, uint32_t epoch, uint32_t lives);
 /* Takes losses and damage into account at once, without a step. */
 void resync_look(struct resync *resync, const struct resync_view *view);
 void resync_want(struct resync *resync, enum resync_reason reason, uint64_t now_ns);
+/* Whether the copy is the map by now: confirmed, or read from a worker that has done nothing since. */
+bool resync_holds(const struct resync *resync, const struct resync_view *view);
 /* Somebody waits for an answer: read an idle worker at once. */
 void resync_hurry(struct resync *resync, uint64_t now_ns);
 

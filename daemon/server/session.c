@@ -320,9 +320,16 @@ static void compare(struct session *session, bool final)
 		resync_want(&session->resync.state, RESYNC_DIFFERENCE, wall_clock_monotonic_ns());
 }
 
+/* A copy that is known to be unfinished differs, or is of entries that the count leaves out. */
+static bool is_comparable(const struct session *session)
+{
+	return session->facts.state == SESSION_ATTACHED &&
+	       session->resync.state.phase == RESYNC_CONFIRMED;
+}
+
 void session_compare(struct session *session)
 {
-	if (session->facts.state == SESSION_ATTACHED)
+	if (is_comparable(session))
 		compare(session, false);
 }
 
@@ -355,7 +362,7 @@ void session_end(struct session *session)
 	/* Deaths that wait for a birth wait in vain now. */
 	sample_feed_end_round(session->feed);
 	sample_feed_end_round(session->feed);
-	if (session->facts.state == SESSION_ATTACHED)
+	if (is_comparable(session))
 		compare(session, true);
 	session->consumer = ring_consumer_free(session->consumer);
 	session_resync_end(&session->resync);
@@ -395,10 +402,13 @@ void session_quality(struct session *session, struct snapshot_quality *out)
 	struct sample_feed_stats feed;
 	struct resync_view view = view_of(session);
 	resync_look(&session->resync.state, &view);
+	enum resync_reason reason = resync_holds(&session->resync.state, &view)
+					    ? RESYNC_NO_REASON
+					    : session->resync.state.reason;
 	heap_model_totals(sample_feed_heap(session->feed), &totals);
 	sample_feed_stats(session->feed, &feed);
-	session_quality_judge(&session->quality, session->resync.state.reason,
-		&session->last_counters, &session->last_consumer, &feed, &totals,
+	session_quality_judge(&session->quality, reason, &session->last_counters,
+		&session->last_consumer, &feed, &totals,
 		stack_table_folded(sample_feed_stacks(session->feed)), out);
 	out->exited = session->facts.state == SESSION_EXITED;
 	out->told_again = out->unconfirmed && session->facts.state == SESSION_ATTACHED &&

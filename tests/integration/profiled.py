@@ -70,6 +70,10 @@ class Profiler:
     def __enter__(self):
         self.directory = tempfile.mkdtemp(prefix="spprof-test-")
         self.log = open(os.path.join(self.directory, "log"), "w+", encoding="utf-8")
+        self.start_daemon()
+        return self
+
+    def start_daemon(self):
         read_end, write_end = os.pipe()
         environment = dict(os.environ, SPPROF_LIBEXECDIR=LIBEXECDIR)
         self.daemon = subprocess.Popen(
@@ -79,7 +83,10 @@ class Profiler:
         with os.fdopen(read_end, "rb") as ready:
             if not ready.read(1):
                 raise RuntimeError("spprofd did not start: " + self.said())
-        return self
+
+    def kill_daemon(self):
+        self.daemon.kill()
+        self.daemon.wait()
 
     def __exit__(self, *exception):
         self.daemon.terminate()
@@ -120,6 +127,58 @@ class Profiler:
 
     def stats(self, pid):
         return json.loads(self.ctl("stats", pid, "--json").stdout)
+
+
+class Steered:
+    """tests/programs/steered under the agent: tell() gives it a line and returns its bytes of live blocks."""
+
+    def __init__(self, profiler, *options, **run_options):
+        path = os.path.join(BUILD, "tests", "programs", "steered")
+        self.program = profiler.run([path, *options], stdout=subprocess.PIPE, **run_options)
+        self.pid = self.program.pid
+        self.children = {}  # pid: bytes
+
+    def __enter__(self):
+        self.program.__enter__()
+        self.await_word("ready")
+        return self
+
+    def __exit__(self, *exception):
+        self.program.__exit__(*exception)
+
+    def await_word(self, word):
+        while True:
+            words = self.program.process.stdout.readline().decode().split()
+            if not words:
+                raise RuntimeError(f"the program has ended before it said {word!r}")
+            if words[0] == "child":
+                self.children[int(words[1])] = int(words[2])
+            if words[0] == word:
+                return int(words[-1])
+
+    def send(self, line):
+        self.program.process.stdin.write((line + "\n").encode())
+        self.program.process.stdin.flush()
+
+    def tell(self, line):
+        self.send(line)
+        return self.await_word("done")
+
+
+def counters(profiler, pid):
+    """The counters of `spprofctl stats PID --json`, by name."""
+    found = profiler.stats(pid)["counters"]
+    return found if isinstance(found, dict) else {counter["name"]: counter["value"] for counter in found}
+
+
+def live_bytes(snapshot, function):
+    """Estimated live bytes of the sites whose stack has this function, and their samples."""
+    bytes_, samples = 0, 0
+    for site in snapshot["sites"]:
+        if function in functions_of(snapshot, site):
+            bytes_ += site["live"]["bytes"]["value"]
+            samples += site["live"]["samples"]
+    return bytes_, samples
 
 
 def functions_of(snapshot, site):

@@ -51,3 +51,8 @@ tests_programs_controlled_no_pie_CFLAGS = $(AM_CFLAGS) -fno-builtin -pthread -fn
 tests_programs_controlled_no_pie_LDFLAGS = $(AM_LDFLAGS) -no-pie
 tests_programs_controlled_cxx_SOURCES = tests/programs/controlled.cpp
 tests_programs_controlled_cxx_CPPFLAGS = -I$(srcdir)/include
+
+# A program that allocates as it is told, and knows what is live.
+check_PROGRAMS += tests/programs/steered
+tests_programs_steered_SOURCES = tests/programs/steered.c
+tests_programs_steered_CFLAGS = $(AM_CFLAGS) -O1 -fno-builtin -fno-optimize-sibling-calls -pthread

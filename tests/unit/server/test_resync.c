@@ -298,7 +298,7 @@ static void begin_reading(void)
 	ck_assert_int_eq(step(50 * MS), RESYNC_READ);
 }
 
-START_TEST(what_a_worker_will_not_tell_of_is_right_but_not_confirmed)
+START_TEST(what_a_worker_will_not_tell_of_is_right_until_it_moves)
 {
 	begin_reading();
 	const struct resync_slice slice = {.result = 0, .still = true, .percent = 100};
@@ -308,7 +308,16 @@ START_TEST(what_a_worker_will_not_tell_of_is_right_but_not_confirmed)
 	view.equal = true;
 	resync_swept(&resync, &view);
 	ck_assert_int_eq(resync.phase, RESYNC_ASKED);
-	ck_assert(resync.read_exactly);
+	ck_assert(resync_holds(&resync, &view));
+	ck_assert_int_eq(step(100 * S), RESYNC_NOTHING); /* there is nothing new to be read */
+	view.losses++;
+	ck_assert(!resync_holds(&resync, &view));
+	view.losses--;
+	view.events++;
+	ck_assert(!resync_holds(&resync, &view));
+	/* What is read again does not hold before it is over. */
+	ck_assert_int_eq(step(100 * S), RESYNC_READ);
+	ck_assert(!resync_holds(&resync, &view));
 }
 END_TEST
 
@@ -426,15 +435,15 @@ START_TEST(an_answer_says_how_far_it_is)
 	read_slice(0, true);
 	ck_assert_int_eq(step(0), RESYNC_SWEEP);
 	resync_swept(&resync, &view); /* right, but not the worker's own count */
-	assert_described(
-		"; it is idle since 2023-11-14 22:13:20 UTC, and what its memory holds is here");
+	ck_assert(resync_holds(&resync, &view));
+	view.events++;
 	ck_assert_int_eq(step(2 * S), RESYNC_READ);
 	read_slice(0, true);
 	view.events++;
 	ck_assert_int_eq(step(0), RESYNC_SWEEP);
 	resync_swept(&resync, &view);
-	assert_described("; it is idle since 2023-11-14 22:13:20 UTC, and what its memory holds is "
-			 "here but not confirmed");
+	assert_described("; it is idle since 2023-11-14 22:13:20 UTC, and its memory could not be "
+			 "read at rest");
 }
 END_TEST
 
@@ -459,7 +468,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_difference_is_asked_for);
 	tcase_add_test(t, an_epoch_differs_from_what_was_asked_before);
 	tcase_add_test(t, an_agent_that_cannot_be_asked_is_not);
-	tcase_add_test(t, what_a_worker_will_not_tell_of_is_right_but_not_confirmed);
+	tcase_add_test(t, what_a_worker_will_not_tell_of_is_right_until_it_moves);
 	tcase_add_test(t, a_sleeping_worker_is_read_and_confirmed_if_the_copy_is_equal);
 	tcase_add_test(t, a_reading_that_is_not_clean_confirms_nothing_and_leaves_the_request_open);
 	tcase_add_test(t, a_worker_that_wakes_up_ends_its_reading);
