@@ -1,0 +1,118 @@
+/*
+ * An allocator to stand behind the agent that bears being left, or entered again, at any
+ * instruction: an atomic counter over a reservation, and nothing is ever reused. What breaks under
+ * it is the agent's.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define EXPORT	__attribute__((visibility("default")))
+#define RESERVE ((size_t)4 << 30)
+#define HEADER	((size_t)16)
+
+static _Atomic uintptr_t used;
+
+static uintptr_t begin(void)
+{
+	uintptr_t mine = (uintptr_t)mmap(NULL, RESERVE, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uintptr_t none = 0;
+
+	/* Whoever loses leaves a reservation behind that nobody touches. */
+	atomic_compare_exchange_strong(&used, &none, mine);
+	return none ? none : mine;
+}
+
+/* Not by way of the exported names, which lead to the agent first. */
+static void *allocate(size_t alignment, size_t size)
+{
+	if (size > RESERVE / 2 || alignment > RESERVE / 2) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	if (alignment < HEADER)
+		alignment = HEADER;
+	if (!atomic_load(&used))
+		begin();
+	uintptr_t start = atomic_fetch_add(&used, size + HEADER + alignment);
+	uintptr_t block = (start + HEADER + alignment - 1) & ~(uintptr_t)(alignment - 1);
+
+	((size_t *)block)[-1] = size;
+	return (void *)block;
+}
+
+EXPORT void *aligned_alloc(size_t alignment, size_t size)
+{
+	return allocate(alignment, size);
+}
+
+EXPORT void *memalign(size_t alignment, size_t size)
+{
+	return allocate(alignment, size);
+}
+
+EXPORT void *malloc(size_t size)
+{
+	return allocate(HEADER, size);
+}
+
+EXPORT void *calloc(size_t count, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(count, size, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return allocate(HEADER, bytes);
+}
+
+EXPORT void free(void *block)
+{
+	(void)block;
+}
+
+static size_t size_of(const void *block)
+{
+	return block ? ((const size_t *)block)[-1] : 0;
+}
+
+EXPORT size_t malloc_usable_size(void *block)
+{
+	return size_of(block);
+}
+
+EXPORT void *realloc(void *old, size_t size)
+{
+	void *block = allocate(HEADER, size);
+	size_t old_size = size_of(old);
+
+	if (old && block)
+		memcpy(block, old, size < old_size ? size : old_size);
+	return block;
+}
+
+EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
+{
+	void *block = allocate(alignment, size);
+
+	if (!block)
+		return ENOMEM;
+	*out = block;
+	return 0;
+}
+
+EXPORT void *valloc(size_t size)
+{
+	return allocate(4096, size);
+}
+
+EXPORT void *pvalloc(size_t size)
+{
+	return allocate(4096, (size + 4095) & ~(size_t)4095);
+}
