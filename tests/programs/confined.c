@@ -45,6 +45,14 @@ static int become_nobody(void)
 	return setresuid(NOBODY, NOBODY, NOBODY);
 }
 
+/* The limit holds for the unprivileged only. */
+static int lock_little(const char *bytes)
+{
+	if (limit(RLIMIT_MEMLOCK, bytes) != 0 || (geteuid() == 0 && become_nobody() != 0))
+		return -1;
+	return mlockall(MCL_FUTURE);
+}
+
 /* What a worker has no business to do once it serves. */
 static int install_filter(void)
 {
@@ -79,7 +87,7 @@ static int confine(const char *how, const char *argument)
 	if (strcmp(how, "data") == 0)
 		return limit(RLIMIT_DATA, argument);
 	if (strcmp(how, "memlock") == 0)
-		return limit(RLIMIT_MEMLOCK, argument) == 0 ? mlockall(MCL_FUTURE) : -1;
+		return lock_little(argument);
 	if (strcmp(how, "lockall") == 0)
 		return mlockall(MCL_FUTURE);
 	if (strcmp(how, "chroot") == 0)

@@ -21,7 +21,7 @@
 #include "support/agent_view.h"
 #include "support/tap_print.h"
 
-enum { FEW = 40, STORM = 10000, CANCELS = 300, COROUTINES = 8, BLOCKS = 8 };
+enum { FEW = 40, STORM = 10000, CANCELS = 150, COROUTINES = 8, BLOCKS = 8 };
 
 static void *(*volatile do_malloc)(size_t) = malloc;
 static void *(*volatile do_realloc)(void *, size_t) = realloc;
@@ -312,11 +312,26 @@ static void test_coroutine(void)
 	tap_print(true, "a handler may switch away from any instruction, and back");
 }
 
+static void *cancel_oneself(void *unused)
+{
+	pthread_cancel(pthread_self());
+	pthread_testcancel();
+	return unused;
+}
+
+/* There if bump_allocator is. */
+extern void bump_allocator_recycle(void) __attribute__((weak));
+
 int main(int argc, char **argv)
 {
+	static char buffer[4096];
 	const char *mode = argc == 2 ? argv[1] : "";
 
 	agent_view_open();
+	setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
+	run_thread(cancel_oneself); /* libc loads its unwinder for that, and keeps it */
+	if (bump_allocator_recycle)
+		bump_allocator_recycle();
 	if (strcmp(mode, "jump") == 0)
 		test_jump();
 	else if (strcmp(mode, "cancel") == 0)
