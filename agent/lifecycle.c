@@ -8,7 +8,6 @@
 #include "lifecycle.h"
 #include <dlfcn.h>
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -320,11 +319,17 @@ static void hurry(void)
 	}
 }
 
+/* What pthread_atfork comes down to in glibc. Weak: see thread_state.c. */
+extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
+	void *object) __attribute__((weak));
+extern void *__dso_handle __attribute__((visibility("hidden")));
+
 __attribute__((constructor(101))) static void lifecycle_load(void)
 {
 	lifecycle_enter();
 	/* Only hints: a child that was made without these handlers settles all the same. */
-	pthread_atfork(count_fork, NULL, hurry);
+	if (__register_atfork)
+		__register_atfork(count_fork, NULL, hurry, __dso_handle);
 	/* The program's first dlerror() must not report our misses. Not while setting up: that may
 	 * happen in a malloc of newlocale() or setlocale(), and dlerror() translates its message
 	 * under the lock that they hold. */

@@ -19,6 +19,9 @@ struct field {
 
 #define MAX_OFFSET 2048 /* within every glibc's control block */
 
+/* Weak: musl has none, and its loader ends a program for one symbol that it cannot resolve. */
+extern __typeof__(dlvsym) dlvsym __attribute__((weak));
+
 __thread struct thread_state thread_state;
 
 static uint32_t tid_offset; /* in the control block; 0: unknown. Written once, at load. */
@@ -30,7 +33,8 @@ static uint32_t control_block_tid(uint32_t offset)
 
 void thread_state_init(void)
 {
-	const struct field *tid = dlvsym(RTLD_DEFAULT, "_thread_db_pthread_tid", "GLIBC_PRIVATE");
+	const struct field *tid =
+		dlvsym ? dlvsym(RTLD_DEFAULT, "_thread_db_pthread_tid", "GLIBC_PRIVATE") : NULL;
 
 	if (tid && tid->bits == 32 && tid->offset <= MAX_OFFSET && tid->offset % 4 == 0 &&
 		control_block_tid(tid->offset) == (uint32_t)raw_syscall0(SYS_gettid))

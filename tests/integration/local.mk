@@ -12,6 +12,7 @@ preload_tests = \
 	tests/integration/test_bad_input.py \
 	tests/integration/test_quickstart.sh \
 	tests/integration/test_run.py \
+	tests/integration/test_harmless.py \
 	tests/integration/redis_truth.py
 
 # Too long for `make check`: .ci/run makes some runs of each, `make check-long` many.

@@ -1,4 +1,5 @@
 # tests/programs
+program_cppflags = -I$(srcdir)/include -I$(srcdir)/tests
 
 check_PROGRAMS += tests/programs/alloc_family tests/programs/new_forms
 tests_programs_alloc_family_SOURCES = tests/programs/alloc_family.c
@@ -56,3 +57,94 @@ tests_programs_controlled_cxx_CPPFLAGS = -I$(srcdir)/include
 check_PROGRAMS += tests/programs/steered
 tests_programs_steered_SOURCES = tests/programs/steered.c
 tests_programs_steered_CFLAGS = $(AM_CFLAGS) -O1 -fno-builtin -fno-optimize-sibling-calls -pthread
+
+# What the agent must not harm (tests/integration/test_harmless.py), and what these need beside them.
+check_PROGRAMS += \
+	tests/programs/bootstrap_blocks tests/programs/confined tests/programs/left_hooks \
+	tests/programs/many_threads tests/programs/plugin_host tests/programs/reused_descriptors \
+	tests/programs/small_stacks tests/programs/step_victim tests/programs/tracked_exactly \
+	tests/programs/unseen
+EXTRA_DIST += tests/programs/other_libc.c
+harmless_cflags = $(AM_CFLAGS) -fno-builtin -pthread
+
+tests_programs_bootstrap_blocks_SOURCES = tests/programs/bootstrap_blocks.c
+tests_programs_bootstrap_blocks_CPPFLAGS = $(program_cppflags)
+tests_programs_bootstrap_blocks_CFLAGS = $(harmless_cflags)
+tests_programs_bootstrap_blocks_LDFLAGS = $(AM_LDFLAGS) -rdynamic
+tests_programs_confined_SOURCES = tests/programs/confined.c
+tests_programs_confined_CPPFLAGS = $(program_cppflags)
+tests_programs_confined_CFLAGS = $(harmless_cflags)
+tests_programs_left_hooks_SOURCES = tests/programs/left_hooks.c
+tests_programs_left_hooks_CPPFLAGS = $(program_cppflags)
+tests_programs_left_hooks_CFLAGS = $(harmless_cflags)
+tests_programs_many_threads_SOURCES = tests/programs/many_threads.c
+tests_programs_many_threads_CPPFLAGS = $(program_cppflags)
+tests_programs_many_threads_CFLAGS = $(harmless_cflags)
+tests_programs_plugin_host_SOURCES = tests/programs/plugin_host.c
+tests_programs_plugin_host_CPPFLAGS = $(program_cppflags)
+tests_programs_plugin_host_CFLAGS = $(harmless_cflags)
+tests_programs_reused_descriptors_SOURCES = tests/programs/reused_descriptors.c
+tests_programs_reused_descriptors_CPPFLAGS = $(program_cppflags)
+tests_programs_reused_descriptors_CFLAGS = $(harmless_cflags)
+tests_programs_small_stacks_SOURCES = tests/programs/small_stacks.c
+tests_programs_small_stacks_CPPFLAGS = $(program_cppflags)
+tests_programs_small_stacks_CFLAGS = $(harmless_cflags)
+tests_programs_step_victim_SOURCES = tests/programs/step_victim.c
+tests_programs_step_victim_CPPFLAGS = $(program_cppflags)
+tests_programs_step_victim_CFLAGS = $(harmless_cflags)
+tests_programs_unseen_SOURCES = tests/programs/unseen.c
+tests_programs_unseen_CPPFLAGS = $(program_cppflags)
+tests_programs_unseen_CFLAGS = $(harmless_cflags)
+tests_programs_unseen_LDADD = -lm
+
+# With libc's allocator, and linked with each other that is here.
+tracked_sources = tests/programs/tracked_exactly.c tests/programs/tracked_new.cpp tests/programs/tracked_new.h
+tracked_cxxflags = -std=c++17 -fsized-deallocation -fno-builtin -Wall -Wextra $(SANITIZER_FLAGS) -pthread
+tests_programs_tracked_exactly_SOURCES = $(tracked_sources)
+tests_programs_tracked_exactly_CPPFLAGS = $(program_cppflags)
+tests_programs_tracked_exactly_CFLAGS = $(harmless_cflags)
+tests_programs_tracked_exactly_CXXFLAGS = $(tracked_cxxflags)
+if HAVE_JEMALLOC
+check_PROGRAMS += tests/programs/tracked_exactly_jemalloc
+tests_programs_tracked_exactly_jemalloc_SOURCES = $(tracked_sources)
+tests_programs_tracked_exactly_jemalloc_CPPFLAGS = $(program_cppflags)
+tests_programs_tracked_exactly_jemalloc_CFLAGS = $(harmless_cflags)
+tests_programs_tracked_exactly_jemalloc_CXXFLAGS = $(tracked_cxxflags)
+tests_programs_tracked_exactly_jemalloc_LDFLAGS = $(AM_LDFLAGS) -Wl,--no-as-needed
+tests_programs_tracked_exactly_jemalloc_LDADD = -ljemalloc
+endif
+if HAVE_TCMALLOC
+check_PROGRAMS += tests/programs/tracked_exactly_tcmalloc
+tests_programs_tracked_exactly_tcmalloc_SOURCES = $(tracked_sources)
+tests_programs_tracked_exactly_tcmalloc_CPPFLAGS = $(program_cppflags)
+tests_programs_tracked_exactly_tcmalloc_CFLAGS = $(harmless_cflags)
+tests_programs_tracked_exactly_tcmalloc_CXXFLAGS = $(tracked_cxxflags)
+tests_programs_tracked_exactly_tcmalloc_LDFLAGS = $(AM_LDFLAGS) -Wl,--no-as-needed
+tests_programs_tracked_exactly_tcmalloc_LDADD = -ltcmalloc
+endif
+if HAVE_MIMALLOC
+check_PROGRAMS += tests/programs/tracked_exactly_mimalloc
+tests_programs_tracked_exactly_mimalloc_SOURCES = $(tracked_sources)
+tests_programs_tracked_exactly_mimalloc_CPPFLAGS = $(program_cppflags)
+tests_programs_tracked_exactly_mimalloc_CFLAGS = $(harmless_cflags)
+tests_programs_tracked_exactly_mimalloc_CXXFLAGS = $(tracked_cxxflags)
+tests_programs_tracked_exactly_mimalloc_LDFLAGS = $(AM_LDFLAGS) -Wl,--no-as-needed
+tests_programs_tracked_exactly_mimalloc_LDADD = -lmimalloc
+endif
+
+# -rpath makes libtool build modules although they are not installed.
+check_LTLIBRARIES += \
+	tests/programs/libbump-allocator.la tests/programs/libplugin-small.la tests/programs/libplugin-large.la
+module_ldflags = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+tests_programs_libbump_allocator_la_SOURCES = tests/programs/bump_allocator.c
+tests_programs_libbump_allocator_la_CFLAGS = $(AM_CFLAGS) -fno-builtin
+tests_programs_libbump_allocator_la_LDFLAGS = $(module_ldflags)
+plugin_cxxflags = -fno-builtin -Wall -Wextra $(SANITIZER_FLAGS)
+tests_programs_libplugin_small_la_SOURCES = tests/programs/plugin.cpp
+tests_programs_libplugin_small_la_CPPFLAGS = -DPLUGIN_FRAME=100
+tests_programs_libplugin_small_la_CXXFLAGS = $(plugin_cxxflags)
+tests_programs_libplugin_small_la_LDFLAGS = $(module_ldflags)
+tests_programs_libplugin_large_la_SOURCES = tests/programs/plugin.cpp
+tests_programs_libplugin_large_la_CPPFLAGS = -DPLUGIN_FRAME=1000
+tests_programs_libplugin_large_la_CXXFLAGS = $(plugin_cxxflags)
+tests_programs_libplugin_large_la_LDFLAGS = $(module_ldflags)

@@ -46,3 +46,11 @@ tests_stress_stress_ring_kill_SOURCES = \
 tests_stress_stress_ring_kill_CPPFLAGS = $(ring_stress_cppflags)
 tests_stress_stress_ring_kill_CFLAGS = $(ring_stress_cflags)
 tests_stress_stress_ring_kill_LDADD = $(ring_stress_ldadd)
+
+# Steps through a program under the agent. It needs a preloadable one, so instrumented builds leave it out.
+if !SANITIZED
+unit_tests += tests/stress/stress_step_kill
+tests_stress_stress_step_kill_SOURCES = tests/stress/stress_step_kill.c
+tests_stress_stress_step_kill_CPPFLAGS = $(ring_stress_cppflags)
+tests_stress_stress_step_kill_LDADD = libspingest.la
+endif

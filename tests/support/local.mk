@@ -1,5 +1,6 @@
 # tests/support
-noinst_HEADERS += tests/support/tap_main.h tests/support/own_segment.h tests/support/random.h
+noinst_HEADERS += tests/support/tap_main.h tests/support/own_segment.h tests/support/random.h \
+	tests/support/agent_view.h tests/support/tap_print.h
 EXTRA_DIST += tests/support/tap.py
 
 # A worker's segment without a worker.

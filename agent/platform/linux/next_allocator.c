@@ -209,13 +209,16 @@ void next_allocator_find(void)
 		.aligned_alloc = require("aligned_alloc"),
 		.memalign = require("memalign"),
 		.valloc = require("valloc"),
-		.pvalloc = require("pvalloc"),
+		.pvalloc = dlsym(RTLD_NEXT, "pvalloc"),
 		.malloc_usable_size = require("malloc_usable_size"),
 		.dlclose = require("dlclose"),
 		.free_sized = dlsym(RTLD_NEXT, "free_sized"),
 		.free_aligned_sized = dlsym(RTLD_NEXT, "free_aligned_sized"),
 	};
 
+	/* musl has none, so nobody behind us can free what it would return. */
+	if (!found.pvalloc)
+		found.pvalloc = found.valloc;
 	find_all(next_allocator_new_names, found.new_form, NEXT_ALLOCATOR_NEW_FORMS);
 	find_all(next_allocator_delete_names, found.delete_form, NEXT_ALLOCATOR_DELETE_FORMS);
 	next_allocator = found;
@@ -254,10 +257,21 @@ static int note_order(struct dl_phdr_info *object, size_t size, void *data)
 	return 0;
 }
 
+/* What is known here of thread control blocks, stacks and the order of objects is glibc's. */
+static bool is_glibc(void)
+{
+	return dlsym(RTLD_DEFAULT, "gnu_get_libc_version") != NULL;
+}
+
 bool next_allocator_agent_is_preloaded(void)
 {
 	struct order order = {.iterate = (iterate_function)dlsym(RTLD_NEXT, "dl_iterate_phdr")};
 
+	if (!is_glibc()) {
+		say("spprof-agent: this program runs on another C library than glibc and is left "
+		    "alone\n");
+		return false;
+	}
 	/* Preloads stand before the libraries that the program asked for; a dlopened object stands
 	 * behind. */
 	if (order.iterate)
