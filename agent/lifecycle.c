@@ -44,6 +44,7 @@ static struct {
 	struct seccomp_state seccomp;
 	uint32_t ring_count;
 	bool has_seed;
+	bool no_children;
 	bool has_socket_dir;
 	char socket_dir[108]; /* as much as fits a socket's address; the program may change its
 				 environment */
@@ -113,11 +114,12 @@ static uint32_t ring_count(void)
 	return wanted < WIRE_MAX_RINGS ? wanted : WIRE_MAX_RINGS;
 }
 
-/* Nobody needs to be unable to guess it; siblings need to differ. */
+/* Nobody needs to be unable to guess it; siblings need to differ. Without a system call: a child may be
+ * confined. */
 static uint64_t entropy(uint64_t now_ns)
 {
 	const uint64_t *random = (const uint64_t *)getauxval(AT_RANDOM);
-	uint64_t seed = now_ns ^ (uint64_t)raw_syscall0(SYS_getpid) << 40;
+	uint64_t seed = now_ns ^ (uint64_t)thread_state_tid() << 40;
 
 	return random ? seed ^ random[0] ^ random[1] : seed;
 }
@@ -137,6 +139,7 @@ static void keep(const struct settings *settings)
 {
 	kept.ring_count = ring_count();
 	kept.has_seed = settings->has_seed;
+	kept.no_children = settings->no_children;
 	if (settings->socket_dir && strlen(settings->socket_dir) < sizeof kept.socket_dir) {
 		strcpy(kept.socket_dir, settings->socket_dir);
 		kept.has_socket_dir = true;
@@ -213,17 +216,27 @@ static enum lifecycle_state set_up(void)
 
 /* The child's own segment, or a private one: what the agent needs for it must have been allowed at
  * load, and nothing must have come on top that could kill for it. */
-static bool settle_segment(const struct segment *parents, uint32_t generation, uint64_t now_ns)
+static bool may_ask_the_kernel(void)
 {
-	struct segment *segment = &kept.segments[generation % SEGMENTS];
 	struct seccomp_state seccomp;
 
-	segment_init_private(segment);
+	if (kept.no_children)
+		return false;
 	seccomp_state_read(&seccomp);
-	bool made = generation < WIRE_SLOT_MARK_MASK &&
-		    seccomp_state_same(&kept.seccomp, &seccomp) &&
-		    make_segment(segment, generation, WIRE_FLAG_FROM_START | WIRE_FLAG_FORKED,
-			    now_ns) == 0;
+	return seccomp_state_same(&kept.seccomp, &seccomp);
+}
+
+static bool settle_segment(struct segment *parents, uint32_t generation, uint64_t now_ns)
+{
+	struct segment *segment = &kept.segments[generation % SEGMENTS];
+	bool made = false;
+
+	segment_init_private(segment);
+	if (generation < WIRE_SLOT_MARK_MASK && may_ask_the_kernel()) {
+		segment_leave(parents);
+		made = make_segment(segment, generation, WIRE_FLAG_FROM_START | WIRE_FLAG_FORKED,
+			       now_ns) == 0;
+	}
 	/* What the daemon wanted of the parent holds until it says otherwise. relaxed: see
 	 * segment.h. */
 	struct wire_control *control = &segment->header->control;
@@ -251,8 +264,8 @@ static void settle(void)
 	heap_map_settle(&lifecycle.map, generation);
 	resync_reset(&lifecycle.resync);
 	sampler_set_tick(SAMPLER_TICK);
+	thread_state.tid = 0; /* the parent's */
 	sampler_reseed(kept.has_seed ? salt : entropy(now_ns) + salt);
-	segment_leave(parents);
 	bool made = settle_segment(parents, generation, now_ns);
 	/* relaxed: ordered by the fork word. */
 	atomic_store_explicit(&lifecycle.state, made ? LIFECYCLE_SAMPLING : LIFECYCLE_TRACKING,

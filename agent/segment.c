@@ -191,6 +191,9 @@ void segment_count_loss(struct segment *segment, enum wire_loss reason, uint64_t
 {
 	struct wire_counters *counters = &segment->header->counters;
 
-	segment_count(segment, &counters->loss_count[reason], 1);
 	segment_count(segment, &counters->loss_bytes[reason], bytes);
+	/* [LOSS-1] release: whatever was told before this loss was there when a daemon counts it, so a
+	 * daemon that counts its losses first and reads its heads then has drained the birth of each
+	 * death it counted as lost; pairs with acquire in segment_map_counters. */
+	atomic_fetch_add_explicit(&counters->loss_count[reason], 1, memory_order_release);
 }

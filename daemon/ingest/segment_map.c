@@ -318,7 +318,9 @@ void segment_map_counters(const struct segment_map *map, struct segment_counters
 		.map_levels = atomic_load_explicit(&map->header->map_levels, memory_order_relaxed),
 	};
 	for (unsigned i = 0; i < WIRE_LOSS_KINDS; i++) {
-		out->loss_count[i] = read_word(&c->loss_count[i]);
+		/* [LOSS-1] acquire: what was told before these losses is seen by whoever reads the heads
+		 * next; pairs with segment_count_loss. */
+		out->loss_count[i] = atomic_load_explicit(&c->loss_count[i], memory_order_acquire);
 		out->loss_bytes[i] = read_word(&c->loss_bytes[i]);
 	}
 }

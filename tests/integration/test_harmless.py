@@ -37,8 +37,8 @@ def environment(preload=(), agent=True, **more):
     return dict(env, LD_PRELOAD=" ".join(preload), **more)
 
 
-def run(argv, preload=(), agent=True, **options):
-    return subprocess.run(argv, env=environment(preload, agent), stdin=subprocess.DEVNULL, capture_output=True,
+def run(argv, preload=(), agent=True, more=None, **options):
+    return subprocess.run(argv, env=environment(preload, agent, **(more or {})), stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=TIMEOUT, check=False, **options)
 
 
@@ -69,9 +69,9 @@ def samples(result):
     return int(found[1]) if found else 0
 
 
-def check_same(tap, name, *argv, sampled=True, before=None):
+def check_same(tap, name, *argv, sampled=True, before=None, **more):
     """A program that confines itself, or that `before` confines: prints and ends the same as bare."""
-    results = [run([program(argv[0]), *argv[1:]], agent=agent, preexec_fn=before) for agent in (False, True)]
+    results = [run([program(argv[0]), *argv[1:]], agent=agent, preexec_fn=before, more=more) for agent in (False, True)]
     bare, under = results
     same = (bare.returncode, bare.stdout) == (under.returncode, under.stdout)
     if same and bare.returncode not in (3, 4):
@@ -152,6 +152,8 @@ def check_confined(tap):
             ("lockall", "", "all memory that comes is locked"), ("nobody", "", "the program becomes nobody"),
             ("filter", "", "a filter kills for socket, connect and memfd_create")):
         check_same(tap, "after load, " + text, "confined", how, argument)
+    check_same(tap, "after load, a filter kills for openat and getpid as well, children are left alone", "confined",
+               "filter", "tight", SPPROF_CHILDREN="0")
     with tempfile.TemporaryDirectory(prefix="spprof-test-") as place:
         check_same(tap, "after load, another root directory", "confined", "chroot", place)
     for what, value, text in (

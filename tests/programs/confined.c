@@ -13,6 +13,7 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -53,17 +54,18 @@ static int lock_little(const char *bytes)
 	return mlockall(MCL_FUTURE);
 }
 
-/* What a worker has no business to do once it serves. */
-static int install_filter(void)
+/* What a worker has no business to do once it serves; `tight`: not even look for itself. */
+static int install_filter(bool tight)
 {
-	static const int killed[] = {
-		SYS_socket, SYS_connect, SYS_memfd_create, SYS_sendmsg, SYS_ftruncate};
-	struct sock_filter code[2 + 2 * sizeof killed / sizeof killed[0]];
+	static const int killed[] = {SYS_socket, SYS_connect, SYS_memfd_create, SYS_sendmsg,
+		SYS_ftruncate, SYS_openat, SYS_fcntl, SYS_getpid, SYS_gettid};
+	enum { KILLED = sizeof killed / sizeof killed[0], TIGHT = 4 };
+	struct sock_filter code[2 + 2 * KILLED];
 	unsigned n = 0;
 
 	code[n++] = (struct sock_filter)BPF_STMT(
 		BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-	for (unsigned i = 0; i < sizeof killed / sizeof killed[0]; i++) {
+	for (unsigned i = 0; i < (tight ? KILLED : KILLED - TIGHT); i++) {
 		code[n++] = (struct sock_filter)BPF_JUMP(
 			BPF_JMP | BPF_JEQ | BPF_K, (unsigned)killed[i], 0, 1);
 		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
@@ -95,7 +97,7 @@ static int confine(const char *how, const char *argument)
 	if (strcmp(how, "nobody") == 0)
 		return become_nobody();
 	if (strcmp(how, "filter") == 0)
-		return install_filter();
+		return install_filter(strcmp(argument, "tight") == 0);
 	return 0;
 }
 

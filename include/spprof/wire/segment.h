@@ -22,6 +22,8 @@
  *   field              writer              reader             order
  *   geometry, identity agent, before the descriptor leaves it  daemon, once into locals   none needed
  *   counters           agent, any thread   daemon             relaxed: each is a statistic of its own
+ *   loss_count         agent, any thread   daemon             [LOSS-1] release/acquire: what was told before a loss
+ *                      that a daemon counts is in the heads that it reads afterwards
  *   live_count, digest agent, any thread   daemon             relaxed: compared only when rings are empty
  *   map_levels         agent, before a slot above is used     daemon   relaxed: a level seen late is seen next time
  *   dirty              both                both               [DIRTY-1]
