@@ -219,10 +219,12 @@ int map_reader_slice(struct map_reader *reader, uint32_t levels, const struct ma
 void map_reader_hand_over(struct map_reader *reader, const struct map_sink *sink)
 {
 	for (size_t at = 0; at < reader->kept.size;) {
-		const struct wire_birth *birth = (const void *)(reader->kept.data + at);
+		struct wire_birth *birth = (void *)(reader->kept.data + at);
+		bool announced = birth->record.type == WIRE_LIVE;
 
 		at += birth->record.size;
-		sink->found(birth, birth->record.type == WIRE_LIVE, sink->data);
+		birth->record.type = WIRE_LIVE;
+		sink->found(birth, announced, sink->data);
 	}
 	buffer_clear(&reader->kept);
 }

@@ -47,6 +47,17 @@ tests_stress_stress_ring_kill_CPPFLAGS = $(ring_stress_cppflags)
 tests_stress_stress_ring_kill_CFLAGS = $(ring_stress_cflags)
 tests_stress_stress_ring_kill_LDADD = $(ring_stress_ldadd)
 
+# Both sides of a resync, the whole daemon's half of a session included.
+stress_tests += tests/stress/stress_resync
+unit_tests += tests/stress/stress_resync
+tests_stress_stress_resync_SOURCES = \
+	tests/stress/stress_resync.c \
+	tests/stress/resync_daemon.c tests/stress/resync_daemon.h \
+	tests/stress/resync_worker.c tests/stress/resync_worker.h
+tests_stress_stress_resync_CPPFLAGS = $(ring_stress_cppflags)
+tests_stress_stress_resync_CFLAGS = $(ring_stress_cflags)
+tests_stress_stress_resync_LDADD = libagent.la libspserver.la libspingest.la libspmodel.la libspbase.la -lm
+
 # Steps through a program under the agent. It needs a preloadable one, so instrumented builds leave it out.
 if !SANITIZED
 unit_tests += tests/stress/stress_step_kill

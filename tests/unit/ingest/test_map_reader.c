@@ -224,6 +224,20 @@ START_TEST(a_stack_that_cannot_be_read_is_not_kept)
 }
 END_TEST
 
+START_TEST(what_was_never_announced_is_handed_over_as_a_live_too)
+{
+	fake_map_set(&map, 0, 1, GENERATION, NULL, 0);
+	fake_map_set(&map, 1, 2, 0, NULL, 0);
+	ck_assert_int_eq(read_it(), 0);
+	ck_assert_uint_eq(count, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_int_eq(got[i].announced, i == 0);
+		ck_assert_uint_eq(got[i].entry.record.type, WIRE_LIVE);
+		ck_assert_uint_eq(got[i].entry.record.flags, WIRE_STACK_NOT_KEPT);
+	}
+}
+END_TEST
+
 START_TEST(addresses_that_are_nowhere_end_a_reading)
 {
 	static const uint64_t nowhere[] = {8, UINT64_MAX, UINT64_MAX - (64u << 10), 1u << 20};
@@ -292,6 +306,7 @@ static Suite *suite(void)
 	tcase_add_test(t, an_id_beside_the_fields_of_its_predecessor_is_left_out);
 	tcase_add_test(t, stacks_of_known_ids_are_not_read);
 	tcase_add_test(t, a_stack_that_cannot_be_read_is_not_kept);
+	tcase_add_test(t, what_was_never_announced_is_handed_over_as_a_live_too);
 	tcase_add_test(t, addresses_that_are_nowhere_end_a_reading);
 	tcase_add_test(t, levels_that_cannot_be_are_not_read);
 	tcase_add_test(t, a_level_that_comes_into_use_meanwhile_is_read_too);
