@@ -10,14 +10,17 @@
  *                      "child PID BYTES" and waits until the standard input ends
  *   idle               never answers: sleeps for good
  *
- * With -t N all of this happens in N threads at once, each with blocks of its own.
+ * With -t N all of this happens in N threads at once, each with blocks of its own. With -s FILE the bytes of each
+ * thread's live blocks are in FILE, too, as 64-bit numbers, for whoever kills it in the middle.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define MAX_BLOCKS  (1u << 20)
@@ -27,9 +30,10 @@ struct heap {
 	void **blocks; /* a queue: first … last - 1, modulo MAX_BLOCKS */
 	size_t *sizes;
 	unsigned first, last;
-	uint64_t bytes;
+	volatile uint64_t *bytes;
 };
 
+static uint64_t own_bytes[MAX_THREADS];
 static struct heap heaps[MAX_THREADS];
 static unsigned threads = 1;
 static char command[16];
@@ -59,7 +63,7 @@ static void keep(struct heap *heap, unsigned long blocks, size_t bytes)
 
 		heap->blocks[at] = keep_block(bytes);
 		heap->sizes[at] = bytes;
-		heap->bytes += bytes;
+		*heap->bytes += bytes;
 	}
 }
 
@@ -69,7 +73,7 @@ static void drop(struct heap *heap, unsigned long blocks)
 		unsigned at = heap->first++ % MAX_BLOCKS;
 
 		free(heap->blocks[at]);
-		heap->bytes -= heap->sizes[at];
+		*heap->bytes -= heap->sizes[at];
 	}
 }
 
@@ -79,7 +83,7 @@ static void resize(struct heap *heap, unsigned long blocks, size_t bytes)
 		unsigned at = i % MAX_BLOCKS;
 
 		heap->blocks[at] = realloc(heap->blocks[at], bytes);
-		heap->bytes += bytes - heap->sizes[at];
+		*heap->bytes += bytes - heap->sizes[at];
 		heap->sizes[at] = bytes;
 	}
 }
@@ -113,7 +117,7 @@ static void say(const char *word, long pid)
 	char line[64];
 
 	for (unsigned i = 0; i < threads; i++)
-		bytes += heaps[i].bytes;
+		bytes += *heaps[i].bytes;
 	/* Without stdio: its buffer would be one more block. */
 	int length =
 		pid ? snprintf(line, sizeof line, "%s %ld %llu\n", word, pid,
@@ -165,12 +169,26 @@ static int read_line(char *line, size_t room)
 	return length > 0;
 }
 
-static void start_threads(void)
+static volatile uint64_t *share(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0 || ftruncate(fd, sizeof own_bytes) != 0)
+		_exit(5);
+	void *shared = mmap(NULL, sizeof own_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (shared == MAP_FAILED)
+		_exit(5);
+	return shared;
+}
+
+static void start_threads(volatile uint64_t *bytes)
 {
 	pthread_barrier_init(&begin, NULL, threads);
 	pthread_barrier_init(&end, NULL, threads);
 	for (unsigned i = 0; i < threads; i++) {
 		heaps[i].blocks = malloc(MAX_BLOCKS * sizeof *heaps[i].blocks);
+		heaps[i].bytes = &bytes[i];
 		heaps[i].sizes = malloc(MAX_BLOCKS * sizeof *heaps[i].sizes);
 	}
 	for (unsigned i = 1; i < threads; i++) {
@@ -183,13 +201,20 @@ static void start_threads(void)
 
 int main(int argc, char **argv)
 {
+	volatile uint64_t *bytes = own_bytes;
 	char line[128];
 
-	if (argc == 3 && strcmp(argv[1], "-t") == 0)
-		threads = (unsigned)atoi(argv[2]);
+	for (int option; (option = getopt(argc, argv, "s:t:")) != -1;) {
+		if (option == 's')
+			bytes = share(optarg);
+		else if (option == 't')
+			threads = (unsigned)atoi(optarg);
+		else
+			return 2;
+	}
 	if (threads < 1 || threads > MAX_THREADS)
 		return 2;
-	start_threads();
+	start_threads(bytes);
 	say("ready", 0);
 	while (read_line(line, sizeof line)) {
 		count = size = 0;
