@@ -107,8 +107,8 @@ class Worker(profiled.Steered):
 
         def exact():
             truth = self.tell("churn 100 100")
-            seen[0] = f"{self.copy()}, {truth} in truth"
             confirmed, _, found = self.copy()
+            seen[0] = f"{found} bytes, confirmed {confirmed}, {truth} in truth"
             return confirmed and found == truth
         try:
             until(exact, f"worker {self.pid}: an exact copy")

@@ -53,6 +53,7 @@ unit_tests += tests/stress/stress_resync
 tests_stress_stress_resync_SOURCES = \
 	tests/stress/stress_resync.c \
 	tests/stress/resync_daemon.c tests/stress/resync_daemon.h \
+	tests/stress/resync_hooks.c tests/stress/resync_hooks.h \
 	tests/stress/resync_worker.c tests/stress/resync_worker.h
 tests_stress_stress_resync_CPPFLAGS = $(ring_stress_cppflags)
 tests_stress_stress_resync_CFLAGS = $(ring_stress_cflags)

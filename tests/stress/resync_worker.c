@@ -8,23 +8,16 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include "announce.h"
 #include "bloom_filter.h"
 #include "fork_word.h"
-#include "heap_map.h"
 #include "private_memory.h"
-#include "record_encode.h"
-#include "resync.h"
 #include "sampler.h"
-#include "scratch_pool.h"
-#include "segment.h"
-#include "stack_store.h"
+#include "spprof/wire/record.h"
+#include "stress/resync_hooks.h"
 #include "support/own_segment.h"
-#include "thread_state.h"
 
 enum { MAX_BOXES = 512, ADDRESSES = 1024, MAX_FRAMES = 40, CROWDED_SLOTS = 64 };
 
@@ -40,10 +33,7 @@ struct free_list { /* one thread's, or its signal handler's */
 
 static struct worker {
 	struct worker_plan plan;
-	struct segment segment;
-	struct heap_map map;
-	struct stack_store stacks;
-	struct resync resync;
+	struct hooks hooks;
 	char *memory;
 	size_t stack_bytes;
 	bool forked;
@@ -62,102 +52,27 @@ static uint64_t frames[WORKER_STACKS][MAX_FRAMES];
 
 static void must(bool fine, const char *what)
 {
-	if (fine)
-		return;
-	printf("Bail out! seed %llu: %s\n", (unsigned long long)worker.plan.seed, what);
-	fflush(stdout);
-	abort();
-}
-
-/* What tracker.c does. */
-
-static struct resync_parts parts(void)
-{
-	return (struct resync_parts){&worker.segment, &worker.map, &worker.stacks};
-}
-
-static void take_turn(void)
-{
-	struct resync_parts of_worker = parts();
-
-	if (resync_is_due(&worker.resync, &worker.segment))
-		resync_turn(&worker.resync, &of_worker);
-}
-
-static void retire(struct wire_slot *slot, uint64_t now_ns)
-{
-	uint32_t stack = heap_map_stack_ref(slot);
-
-	announce_death(&worker.segment, &worker.map, slot, now_ns);
-	stack_store_release(&worker.stacks, stack);
-}
-
-static void publish_levels(void)
-{
-	atomic_store_explicit(&worker.segment.header->map_levels,
-		heap_map_levels_in_use(&worker.map), memory_order_relaxed);
-}
-
-static void capture(struct wire_birth *birth, struct heap_map_entry *entry, unsigned number)
-{
-	struct wire_counters *counters = &worker.segment.header->counters;
-	struct worker_stack stack = worker_stack(number);
-	struct stack_view view = {.frames = stack.frames,
-		.frame_count = (uint16_t)stack.count,
-		.stop = stack.stop,
-		.guessed = stack.guessed};
-
-	for (unsigned i = 0; i < stack.count; i++)
-		birth->frames[i] = stack.frames[i];
-	entry->stack_ref = stack_store_intern(&worker.stacks, &view);
-	if (entry->stack_ref == 0)
-		segment_count(&worker.segment, &counters->stacks_not_kept, 1);
-	must(!bloom_filter_contains(entry->address) || !heap_map_take(&worker.map, entry->address),
-		"a block is born where one lives");
-	bloom_filter_add(entry->address);
-	struct wire_slot *slot = heap_map_insert(&worker.map, entry);
-	must(slot, "the map has room");
-	publish_levels();
-	record_encode_birth(birth, entry, &view, 0);
-	announce_birth(&worker.segment, &worker.map, slot, birth);
-	segment_count(&worker.segment, &counters->samples, 1);
+	hooks_must(&worker.hooks, fine, what);
 }
 
 static void bear(struct free_list *list, uintptr_t address)
 {
-	uint64_t random = sampler_next(list->rng), word;
+	uint64_t random = sampler_next(list->rng);
 	unsigned number = random % WORKER_STACKS;
+	struct worker_stack stack = worker_stack(number);
+	const struct stack_view view = {.frames = stack.frames,
+		.frame_count = (uint16_t)stack.count,
+		.stop = stack.stop,
+		.guessed = stack.guessed};
 	struct heap_map_entry entry = {
 		.address = address,
 		.size_bytes = 1 + (random >> 8) % 5000,
 		.interval_bytes = 1 + (random >> 32) % 3,
 		.birth_ns = ++list->sequence * WORKER_STACKS + number,
-		.tid = thread_state_tid(),
 	};
-	struct scratch *scratch = scratch_pool_lease(entry.tid, &word);
 
-	must(scratch, "there is a scratch buffer");
-	capture(&scratch->birth, &entry, number);
-	scratch_pool_release(scratch, word);
-	take_turn();
+	hooks_birth(&worker.hooks, &entry, &view);
 }
-
-static struct wire_slot *taken(uintptr_t address)
-{
-	must(bloom_filter_contains(address), "the filter knows what lives");
-	struct wire_slot *slot = heap_map_take(&worker.map, address);
-	must(slot, "the map knows what lives");
-	bloom_filter_remove(address);
-	return slot;
-}
-
-static void bury(uintptr_t address)
-{
-	retire(taken(address), 2);
-	take_turn();
-}
-
-/* The program on top. */
 
 static void give_back(struct free_list *list, uintptr_t address)
 {
@@ -180,7 +95,7 @@ static void free_block(struct free_list *list, uintptr_t address)
 {
 	if (!address)
 		return;
-	bury(address);
+	hooks_death(&worker.hooks, address);
 	give_back(list, address);
 }
 
@@ -203,20 +118,18 @@ static void resize_block(struct free_list *list, _Atomic uintptr_t *box)
 
 	if (!address)
 		return;
-	struct wire_slot *slot = heap_map_suspend(&worker.map, address);
+	struct wire_slot *slot = heap_map_suspend(&worker.hooks.map, address);
 	must(slot, "what lives can be suspended");
 	if (random % 3 == 1)
 		now = new_address(list);
 	if (random % 3 == 0 || !now) {
-		heap_map_resume(&worker.map, slot);
+		heap_map_resume(&worker.hooks.map, slot);
 		free_block(list, atomic_exchange(box, address));
 		return;
 	}
 	if (now != address)
 		give_back(list, address);
-	heap_map_take_suspended(&worker.map, slot);
-	bloom_filter_remove(address);
-	retire(slot, 2);
+	hooks_replaced(&worker.hooks, slot, address);
 	bear(list, now);
 	free_block(list, atomic_exchange(box, now));
 }
@@ -233,7 +146,7 @@ static void step(struct free_list *list)
 	else if (random % 100 < 95)
 		resize_block(list, box);
 	else
-		take_turn();
+		hooks_turn(&worker.hooks);
 	atomic_fetch_add(&steps, 1);
 }
 
@@ -268,7 +181,7 @@ static void *turn(void *data)
 {
 	(void)data;
 	while (!atomic_load(&stopping)) {
-		take_turn();
+		hooks_turn(&worker.hooks);
 		sched_yield();
 	}
 	atomic_fetch_sub(&at_work, 1);
@@ -326,7 +239,7 @@ static void on_fault(int number)
 		uintptr_t address = atomic_exchange(&boxes[i], 0);
 
 		if (address)
-			retire(taken(address), 2);
+			hooks_retire(&worker.hooks, hooks_take(&worker.hooks, address));
 	}
 }
 
@@ -335,7 +248,7 @@ bool worker_die_while_told(void)
 	atomic_store(&protected, true);
 	protect_stacks(PROT_NONE);
 	for (unsigned i = 0; i < 1000 && atomic_load(&protected); i++)
-		take_turn();
+		hooks_turn(&worker.hooks);
 	if (!atomic_exchange(&protected, false))
 		return true;
 	protect_stacks(PROT_READ | PROT_WRITE);
@@ -353,19 +266,19 @@ static void make_segment(uint32_t generation, uint32_t flags)
 		.generation = generation,
 		.interval_bytes = 1,
 		.now_ns = 1,
-		.map = worker.map.level[0].slots,
-		.map_levels = worker.map.level_count,
-		.stacks = worker.stacks.stacks,
-		.stack_count = worker.stacks.stack_count,
-		.blocks = worker.stacks.blocks,
-		.block_count = worker.stacks.block_count,
+		.map = worker.hooks.map.level[0].slots,
+		.map_levels = worker.hooks.map.level_count,
+		.stacks = worker.hooks.stacks.stacks,
+		.stack_count = worker.hooks.stacks.stack_count,
+		.blocks = worker.hooks.stacks.blocks,
+		.block_count = worker.hooks.stacks.block_count,
 	};
 
-	must(segment_create(&worker.segment, &facts) == 0, "a segment is made");
-	own_segment(worker.segment.fd);
-	publish_levels();
-	atomic_store_explicit(&worker.segment.header->counters.map_slots, worker.map.capacity,
-		memory_order_relaxed);
+	must(segment_create(&worker.hooks.segment, &facts) == 0, "a segment is made");
+	own_segment(worker.hooks.segment.fd);
+	hooks_publish_levels(&worker.hooks);
+	atomic_store_explicit(&worker.hooks.segment.header->counters.map_slots,
+		worker.hooks.map.capacity, memory_order_relaxed);
 }
 
 static void unmake_segment(struct segment *segment)
@@ -383,12 +296,12 @@ static void leave_half_way(_Atomic uintptr_t *box, uint64_t random)
 	if (!address)
 		return;
 	if (random % 8 < 2) {
-		must(heap_map_suspend(&worker.map, address), "what lives can be suspended");
+		must(heap_map_suspend(&worker.hooks.map, address), "what lives can be suspended");
 	} else if (random % 8 == 2) {
-		struct wire_slot *slot = taken(address);
+		struct wire_slot *slot = hooks_take(&worker.hooks, address);
 
 		if (random & 8)
-			heap_map_retire(&worker.map, slot, &announced);
+			heap_map_retire(&worker.hooks.map, slot, &announced);
 		atomic_store(box, 0); /* nobody has it any more */
 	}
 }
@@ -401,16 +314,17 @@ static void forget(struct free_list *list, _Atomic uintptr_t *box, uint64_t rand
 
 	if (!address || random % 8 != 3)
 		return;
-	must(heap_map_forget(&worker.map, address, &stack), "the child can forget what lives");
+	must(heap_map_forget(&worker.hooks.map, address, &stack),
+		"the child can forget what lives");
 	bloom_filter_remove(address);
-	stack_store_release(&worker.stacks, stack);
+	stack_store_release(&worker.hooks.stacks, stack);
 	atomic_store(box, 0);
 	give_back(list, address);
 }
 
 void worker_fork(void)
 {
-	struct segment parents = worker.segment;
+	struct segment parents = worker.hooks.segment;
 	uint32_t generation = fork_word_generation() + 1;
 
 	for (unsigned i = 0; i < worker.plan.boxes; i++) {
@@ -421,8 +335,8 @@ void worker_fork(void)
 	}
 	atomic_store_explicit(fork_word, FORK_CHILD, memory_order_relaxed);
 	must(fork_word_settle(), "the child settles once");
-	heap_map_settle(&worker.map, generation);
-	resync_reset(&worker.resync);
+	heap_map_settle(&worker.hooks.map, generation);
+	resync_reset(&worker.hooks.resync);
 	unmake_segment(&parents);
 	make_segment(generation, WIRE_FLAG_FROM_START | WIRE_FLAG_FORKED);
 	fork_word_settled(generation);
@@ -494,16 +408,16 @@ static void deal_addresses(void)
 
 void worker_make(const struct worker_plan *plan)
 {
-	worker = (struct worker){.plan = *plan};
+	worker = (struct worker){.plan = *plan, .hooks.seed = plan->seed};
 	worker.stack_bytes = plan->few_stacks ? few_stacks_bytes : many_stacks_bytes;
 	worker.memory = private_memory_map(map_bytes + worker.stack_bytes);
-	must(worker.memory && heap_map_init(&worker.map, worker.memory, map_bytes) == 0 &&
-			stack_store_init(
-				&worker.stacks, worker.memory + map_bytes, worker.stack_bytes) == 0,
+	must(worker.memory && heap_map_init(&worker.hooks.map, worker.memory, map_bytes) == 0 &&
+			stack_store_init(&worker.hooks.stacks, worker.memory + map_bytes,
+				worker.stack_bytes) == 0,
 		"there is memory for map and stacks");
 	atomic_store_explicit(fork_word, FORK_CHILD, memory_order_relaxed);
 	must(fork_word_settle(), "a new process");
-	fork_word_settled(heap_map_generation(&worker.map));
+	fork_word_settled(heap_map_generation(&worker.hooks.map));
 	make_segment(fork_word_generation(), WIRE_FLAG_FROM_START);
 	deal_addresses();
 }
@@ -512,15 +426,15 @@ bool worker_end(void)
 {
 	for (unsigned i = 0; i < worker.plan.boxes; i++)
 		free_block(&worker.list[0], atomic_exchange(&boxes[i], 0));
-	bool clean = worker.forked || stack_store_stacks_in_use(&worker.stacks) == 0;
-	unmake_segment(&worker.segment);
+	bool clean = worker.forked || stack_store_stacks_in_use(&worker.hooks.stacks) == 0;
+	unmake_segment(&worker.hooks.segment);
 	munmap(worker.memory, map_bytes + worker.stack_bytes);
 	return clean;
 }
 
 int worker_fd(void)
 {
-	return worker.segment.fd;
+	return worker.hooks.segment.fd;
 }
 
 struct visit {
@@ -549,23 +463,23 @@ void worker_each(void (*visit)(const struct worker_block *block, void *data), vo
 {
 	struct visit wrapped = {visit, data};
 
-	heap_map_each(&worker.map, visit_entry, &wrapped);
+	heap_map_each(&worker.hooks.map, visit_entry, &wrapped);
 }
 
 uint64_t worker_last_id(void)
 {
-	return atomic_load(&worker.map.next_id);
+	return atomic_load(&worker.hooks.map.next_id);
 }
 
 void worker_digest(uint64_t *live, uint64_t *digest)
 {
-	*live = atomic_load(&worker.segment.header->live_count);
-	*digest = atomic_load(&worker.segment.header->digest);
+	*live = atomic_load(&worker.hooks.segment.header->live_count);
+	*digest = atomic_load(&worker.hooks.segment.header->digest);
 }
 
 void worker_sums(struct worker_sums *out)
 {
-	struct wire_counters *counters = &worker.segment.header->counters;
+	struct wire_counters *counters = &worker.hooks.segment.header->counters;
 
 	*out = (struct worker_sums){
 		.lost_births = atomic_load(&counters->loss_count[WIRE_LOSS_BIRTH_RING_FULL]) +
@@ -576,6 +490,6 @@ void worker_sums(struct worker_sums *out)
 		.not_kept = atomic_load(&counters->stacks_not_kept),
 		.unannounced_dead = atomic_load(&counters->unannounced_dead),
 		.samples = atomic_load(&counters->samples),
-		.levels = heap_map_levels_in_use(&worker.map),
+		.levels = heap_map_levels_in_use(&worker.hooks.map),
 	};
 }
