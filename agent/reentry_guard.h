@@ -14,11 +14,11 @@
 
 #define REENTRY_GUARD_PATIENCE 64
 
-/* A stack address in steps of 32 bytes, odd to be no 0, modulo 64 GiB: of two places on one stack it
- * still says which is deeper. */
+/* A frame's address in steps of 8 bytes, modulo 32 GiB: of two places on one stack it still says which is
+ * deeper. Frames lie at multiples of 16, so the lowest bit is free to tell it from 0, no place at all. */
 static inline __attribute__((always_inline)) uint32_t reentry_guard_place(void)
 {
-	return (uint32_t)((uintptr_t)__builtin_frame_address(0) >> 4) | 1;
+	return (uint32_t)((uintptr_t)__builtin_frame_address(0) >> 3) | 1;
 }
 
 static inline bool reentry_guard_enter(struct thread_state *state)
