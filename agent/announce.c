@@ -3,6 +3,7 @@
  * was written are exactly the announced FINAL slots; the header's live count and digest say so too.
  */
 #include "announce.h"
+#include "fork_word.h"
 #include "ring_producer.h"
 #include "sampler.h"
 #include "spprof/wire/record.h"
@@ -62,7 +63,10 @@ void announce_in_lease(struct segment *segment, const struct heap_map *map, stru
 	ring_producer_write(segment, lease, birth, birth->record.size);
 	switch (heap_map_mark_announced(map, slot, birth->id)) {
 	case HEAP_MAP_MARKED:
-		digest_add(segment, birth->id);
+		/* Not again in a child that a signal handler has forked since: the segment is its
+		 * parent's, who counts it. */
+		if (fork_word_is(lease->generation))
+			digest_add(segment, birth->id);
 		break;
 	case HEAP_MAP_GONE:
 		write_death(segment, lease, birth->id, 0, birth->epoch);
@@ -85,10 +89,22 @@ void announce_birth(struct segment *segment, const struct heap_map *map, struct 
 	ring_producer_release(segment, &lease);
 }
 
+static void tell_death(struct segment *segment, uint64_t id, uint64_t weight, uint64_t now_ns)
+{
+	struct ring_lease lease;
+
+	digest_remove(segment, id);
+	if (!lease_ring(segment, sizeof(struct wire_death), now_ns, WIRE_LOSS_DEATH_UNWRITTEN,
+		    WIRE_LOSS_DEATH_UNWRITTEN, weight, &lease))
+		return;
+	write_death(segment, &lease, id, now_ns, 0);
+	ring_producer_release(segment, &lease);
+}
+
 void announce_death(
 	struct segment *segment, struct heap_map *map, struct wire_slot *slot, uint64_t now_ns)
 {
-	struct ring_lease lease;
+	uint32_t generation = fork_word_generation();
 	bool announced;
 
 	uint64_t id = heap_map_retire(map, slot, &announced);
@@ -98,14 +114,14 @@ void announce_death(
 
 	heap_map_bury(map, slot);
 	segment_count(segment, &segment->header->counters.sampled_deaths, 1);
-	if (!announced) {
+	if (!announced)
 		segment_count(segment, &segment->header->counters.unannounced_dead, 1);
-		return;
-	}
-	digest_remove(segment, id);
-	if (!lease_ring(segment, sizeof(struct wire_death), now_ns, WIRE_LOSS_DEATH_UNWRITTEN,
-		    WIRE_LOSS_DEATH_UNWRITTEN, sampler_weight(size, interval), &lease))
-		return;
-	write_death(segment, &lease, id, now_ns, 0);
-	ring_producer_release(segment, &lease);
+	else if (fork_word_is(generation)) /* as in announce_in_lease */
+		tell_death(segment, id, sampler_weight(size, interval), now_ns);
+}
+
+void announce_forgotten(struct segment *segment, uint64_t id, uint64_t now_ns)
+{
+	segment_count(segment, &segment->header->counters.sampled_deaths, 1);
+	tell_death(segment, id, 0, now_ns);
 }

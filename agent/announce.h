@@ -33,3 +33,5 @@ void announce_in_lease(struct segment *segment, const struct heap_map *map, stru
  * now_ns 0: the moment is unknown. */
 void announce_death(
 	struct segment *segment, struct heap_map *map, struct wire_slot *slot, uint64_t now_ns);
+/* Of an entry that was announced and is out of the map already (heap_map_forget). */
+void announce_forgotten(struct segment *segment, uint64_t id, uint64_t now_ns);

@@ -4,7 +4,6 @@
  */
 #define _GNU_SOURCE
 #include "attach.h"
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -76,11 +75,37 @@ static bool attach_at(const struct segment *segment, const char *directory)
 	return done;
 }
 
+/* Without snprintf, which takes more of the host's stack than a hook may. */
+static char *append_number(char *at, unsigned number)
+{
+	char digits[10];
+	int count = 0;
+
+	do
+		digits[count++] = (char)('0' + number % 10);
+	while ((number /= 10) != 0);
+	while (count > 0)
+		*at++ = digits[--count];
+	return at;
+}
+
+/* `format` has one %u, for the user. */
+_Static_assert(sizeof WIRE_USER_DIR_FORMAT + 10 < 64 && sizeof WIRE_TMP_DIR_FORMAT + 10 < 64,
+	"a user's directory fits");
 static bool attach_at_user(const struct segment *segment, const char *format)
 {
 	char directory[64];
+	char *at = directory;
 
-	snprintf(directory, sizeof directory, format, (unsigned)raw_syscall0(SYS_geteuid));
+	for (; *format; format++) {
+		if (format[0] == '%' && format[1] == 'u') {
+			at = append_number(at, (unsigned)raw_syscall0(SYS_geteuid));
+			format++;
+		} else {
+			*at++ = *format;
+		}
+	}
+	*at = '\0';
 	return attach_at(segment, directory);
 }
 

@@ -136,14 +136,18 @@ static bool publish(struct wire_slot *slot, uint64_t busy, uint64_t key)
 struct wire_slot *heap_map_insert(struct heap_map *map, struct heap_map_entry *entry)
 {
 	uint64_t busy = busy_key(map);
+	/* Counted before: a fork between the two would leave the child a slot that was never counted.
+	 * relaxed: a statistic. */
+	atomic_fetch_add_explicit(&map->used_slots, 1, memory_order_relaxed);
 	struct wire_slot *slot = claim(map, entry->address);
 
-	if (!slot)
+	if (!slot) {
+		atomic_fetch_sub_explicit(&map->used_slots, 1, memory_order_relaxed);
 		return NULL;
+	}
 	/* relaxed: ids need to be unique, and drawn while the slot is BUSY; program order gives the
 	 * second. */
 	entry->id = atomic_fetch_add_explicit(&map->next_id, 1, memory_order_relaxed) + 1;
-	atomic_fetch_add_explicit(&map->used_slots, 1, memory_order_relaxed);
 	fill(slot, entry);
 	return publish(slot, busy, key_of(entry->address, WIRE_SLOT_FINAL)) ? slot : NULL;
 }
@@ -185,13 +189,15 @@ struct wire_slot *heap_map_take(struct heap_map *map, uintptr_t address)
 	return change_key(map, address, busy_key(map));
 }
 
-bool heap_map_forget(struct heap_map *map, uintptr_t address, uint32_t *stack_ref)
+bool heap_map_forget(struct heap_map *map, uintptr_t address, struct heap_map_forgotten *out)
 {
 	struct wire_slot *slot = find(map, address);
 
 	if (!slot)
 		return false;
-	*stack_ref = heap_map_stack_ref(slot);
+	out->stack_ref = heap_map_stack_ref(slot);
+	/* The id goes first, so that a tombstone has none. */
+	out->id = heap_map_retire(map, slot, &out->announced);
 	if (!change_key(map, address, KEY_TOMB))
 		return false;
 	/* relaxed: a statistic. */

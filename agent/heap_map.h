@@ -71,7 +71,12 @@ struct wire_slot *heap_map_insert(struct heap_map *map, struct heap_map_entry *e
 struct wire_slot *heap_map_take(struct heap_map *map, uintptr_t address);
 /* FINAL(address) → TOMB in one step, for a forked child that has not settled: there BUSY would be
  * taken for a thread that does not exist. False: not sampled. */
-bool heap_map_forget(struct heap_map *map, uintptr_t address, uint32_t *stack_ref);
+struct heap_map_forgotten {
+	uint64_t id;
+	uint32_t stack_ref;
+	bool announced; /* in this generation */
+};
+bool heap_map_forget(struct heap_map *map, uintptr_t address, struct heap_map_forgotten *out);
 /* FINAL(address) → LIMBO(address), for the time of a realloc. NULL: not sampled. */
 struct wire_slot *heap_map_suspend(struct heap_map *map, uintptr_t address);
 /* LIMBO → FINAL: the realloc failed. */

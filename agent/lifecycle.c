@@ -50,6 +50,10 @@ static struct {
 				 environment */
 } kept;
 
+/* To settle, in this process and its ancestors: which of the segments is next. relaxed: only settling
+ * children change it, one at a time. */
+static _Atomic uint32_t attempts;
+
 /* Forks so far, counted in the parent: tells siblings apart even where seeds are given. */
 static _Atomic uint32_t forks;
 
@@ -193,7 +197,7 @@ static enum lifecycle_state set_up(void)
 {
 	struct settings settings;
 	uint64_t now_ns = lifecycle_now_ns();
-	struct segment *segment = &kept.segments[fork_word_generation() % SEGMENTS];
+	struct segment *segment = &kept.segments[0];
 
 	segment_init_private(segment);
 	publish_segment(segment);
@@ -228,15 +232,19 @@ static bool may_ask_the_kernel(void)
 
 static bool settle_segment(struct segment *parents, uint32_t generation, uint64_t now_ns)
 {
-	struct segment *segment = &kept.segments[generation % SEGMENTS];
+	/* By attempts and not by generations: a child may fork while it is being settled. */
+	uint32_t attempt = atomic_fetch_add_explicit(&attempts, 1, memory_order_relaxed) + 1;
+	struct segment *segment = &kept.segments[attempt % SEGMENTS];
 	bool made = false;
 
-	segment_init_private(segment);
 	if (generation < WIRE_SLOT_MARK_MASK && may_ask_the_kernel()) {
+		segment_forget(segment);
 		segment_leave(parents);
 		made = make_segment(segment, generation, WIRE_FLAG_FROM_START | WIRE_FLAG_FORKED,
 			       now_ns) == 0;
 	}
+	if (!made)
+		segment_init_private(segment);
 	/* What the daemon wanted of the parent holds until it says otherwise. relaxed: see
 	 * segment.h. */
 	struct wire_control *control = &segment->header->control;
@@ -280,17 +288,28 @@ bool lifecycle_settle(void)
 	return !fork_word_is_child();
 }
 
+/* Whoever hears of a new interval sets it; and once more if it has changed meanwhile, for another thread
+ * may have heard of that and set it before. */
+static void hear_interval(const struct wire_control *control)
+{
+	/* relaxed throughout: see the tables in lifecycle.h and segment.h. */
+	uint64_t heard = atomic_load_explicit(&lifecycle.heard_interval, memory_order_relaxed);
+	uint64_t interval = atomic_load_explicit(&control->interval_bytes, memory_order_relaxed);
+
+	for (int turn = 0; turn < 4 && interval != heard; turn++) {
+		heard = interval;
+		atomic_store_explicit(&lifecycle.heard_interval, heard, memory_order_relaxed);
+		sampler_set_interval(interval);
+		interval = atomic_load_explicit(&control->interval_bytes, memory_order_relaxed);
+	}
+}
+
 bool lifecycle_listen(void)
 {
 	const struct wire_control *control = &lifecycle_segment()->header->control;
-	/* relaxed throughout: see the tables here and in segment.h. */
-	uint64_t interval = atomic_load_explicit(&control->interval_bytes, memory_order_relaxed);
-	uint64_t heard = atomic_load_explicit(&lifecycle.heard_interval, memory_order_relaxed);
 
-	if (interval != heard &&
-		atomic_compare_exchange_strong_explicit(&lifecycle.heard_interval, &heard, interval,
-			memory_order_relaxed, memory_order_relaxed))
-		sampler_set_interval(interval);
+	hear_interval(control);
+	/* relaxed: each word stands for itself. */
 	return atomic_load_explicit(&lifecycle.stopped, memory_order_relaxed) ==
 		       LIFECYCLE_RUNNING &&
 	       !(atomic_load_explicit(&control->flags, memory_order_relaxed) & WIRE_CONTROL_STOP);

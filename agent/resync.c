@@ -225,6 +225,9 @@ void resync_turn(struct resync *resync, const struct resync_parts *parts)
 		return;
 	sampler_set_tick(SAMPLER_TICK_OPEN);
 	take_turn(&turn);
+	/* Somebody else may have ended it before we said that it is open. */
+	if (turn.walk.cursor == ENDED)
+		sampler_set_tick(SAMPLER_TICK);
 	scratch_pool_release(turn.scratch, word);
 	segment_count(parts->segment, &counters->resync_slices, 1);
 	segment_count(parts->segment, &counters->resync_slots, turn.seen);

@@ -24,6 +24,12 @@ static bool try_ring(struct segment *segment, uint32_t index, uint32_t tid, uint
 	struct ring_lease *lease, bool *full)
 {
 	struct wire_ring *ring = &segment->rings[index];
+	uint32_t generation = fork_word_generation();
+
+	/* A child has no business in its parent's rings; what a hook does there that a forking signal
+	 * handler interrupted ends here. */
+	if (fork_word_is_child())
+		return false;
 	uint64_t word = lease_try(&ring->lease, tid, index + 1);
 
 	if (word == 0)
@@ -41,7 +47,7 @@ static bool try_ring(struct segment *segment, uint32_t index, uint32_t tid, uint
 		.word = word,
 		.head = head,
 		.index = index,
-		.generation = fork_word_generation(),
+		.generation = generation,
 	};
 	return true;
 }

@@ -1,6 +1,9 @@
 /*
  * The sampling rule. Invariant: countdown + residual is the distance to the thread's next sample
- * point, counted from before the next allocation; it is at least 1 once the thread has entered.
+ * point, counted from before the next allocation, and at least 1; unless interval_bytes is 0: then the
+ * thread has no point, and draws one before it samples.
+ *
+ * The interval is one word: what was asked for, and how often the brake has doubled that.
  */
 #include "sampler.h"
 #include <stdatomic.h>
@@ -10,15 +13,18 @@
 
 static struct {
 	struct sampler_settings settings;
-	_Atomic uint64_t wanted;   /* T as asked for */
-	_Atomic uint64_t interval; /* T in force: wanted, doubled by the brake */
+	_Atomic uint64_t interval; /* T as asked for << 8 | doublings */
 	_Atomic uint64_t tick;
 	_Atomic uint64_t next_ordinal;
 	_Atomic uint64_t window_start_ns;
 	_Atomic uint64_t window_samples;
 	_Atomic uint32_t calm_windows;
-	_Atomic uint64_t crowded_ns; /* when T was last doubled because the map is nearly full */
+	_Atomic uint64_t crowded_ns; /* when T was last doubled because memory is nearly used up */
+	_Atomic uint64_t crowd;	     /* how much of it was used then */
 } sampler;
+
+#define DOUBLINGS_BITS 8
+#define DOUBLINGS_MASK UINT64_C(0xff)
 
 /* splitmix64 (Steele, Lea, Flood 2014). */
 static uint64_t splitmix(uint64_t *state)
@@ -93,21 +99,29 @@ void sampler_reseed(uint64_t salt)
 	sampler.settings.seed = splitmix(&(uint64_t){sampler.settings.seed ^ salt});
 }
 
+static uint64_t interval_of(uint64_t word)
+{
+	return word >> DOUBLINGS_BITS << (word & DOUBLINGS_MASK);
+}
+
 /* relaxed in all of these: see the header's table. */
 uint64_t sampler_interval(void)
 {
-	return atomic_load_explicit(&sampler.interval, memory_order_relaxed);
+	return interval_of(atomic_load_explicit(&sampler.interval, memory_order_relaxed));
 }
 
 void sampler_set_interval(uint64_t interval_bytes)
 {
+	uint64_t word = atomic_load_explicit(&sampler.interval, memory_order_relaxed);
+
 	if (interval_bytes == 0)
 		interval_bytes = sampler.settings.interval_bytes;
 	if (interval_bytes > SAMPLER_MAX_INTERVAL)
 		interval_bytes = SAMPLER_MAX_INTERVAL;
-	if (atomic_exchange_explicit(&sampler.wanted, interval_bytes, memory_order_relaxed) !=
-		interval_bytes)
-		atomic_store_explicit(&sampler.interval, interval_bytes, memory_order_relaxed);
+	/* What is wanted already stays braked. */
+	if (word >> DOUBLINGS_BITS != interval_bytes)
+		atomic_store_explicit(
+			&sampler.interval, interval_bytes << DOUBLINGS_BITS, memory_order_relaxed);
 }
 
 void sampler_set_tick(uint64_t bytes)
@@ -162,81 +176,92 @@ bool sampler_cross(struct thread_state *state, uint64_t size, uint64_t *interval
 	return size >= distance;
 }
 
+/* The point is drawn anew when sampling goes on: the bytes in between are not on the line, and the
+ * exponential has no memory. */
 void sampler_skip(struct thread_state *state, uint64_t tick)
 {
-	state->residual += state->countdown;
 	state->countdown = tick;
+	state->residual = 0;
+	state->interval_bytes = 0;
 }
 
-/* relaxed in all of these: only the value matters, and a lost race means that somebody else has
- * just changed it. */
-static void double_interval(void)
+/* By one doubling. relaxed: only the value matters, and a lost race means that somebody else has just
+ * changed it. */
+static void change_interval(int doublings)
 {
-	uint64_t interval = sampler_interval();
+	uint64_t word = atomic_load_explicit(&sampler.interval, memory_order_relaxed);
+	bool at_the_end = doublings > 0 ? interval_of(word) > SAMPLER_MAX_INTERVAL / 2
+					: (word & DOUBLINGS_MASK) == 0;
 
-	if (interval <= SAMPLER_MAX_INTERVAL / 2)
-		atomic_compare_exchange_strong_explicit(&sampler.interval, &interval, interval * 2,
-			memory_order_relaxed, memory_order_relaxed);
+	if (!at_the_end)
+		atomic_compare_exchange_strong_explicit(&sampler.interval, &word,
+			word + (uint64_t)doublings, memory_order_relaxed, memory_order_relaxed);
 }
 
-static void halve_interval(void)
-{
-	uint64_t wanted = atomic_load_explicit(&sampler.wanted, memory_order_relaxed);
-	uint64_t interval = sampler_interval();
-	uint64_t half = interval / 2 > wanted ? interval / 2 : wanted;
-
-	if (half < interval)
-		atomic_compare_exchange_strong_explicit(&sampler.interval, &interval, half,
-			memory_order_relaxed, memory_order_relaxed);
-}
-
-/* The map empties slowly: doubling at every sample while it is crowded would run away. */
-static void brake_for_space(uint64_t now_ns)
+/* Memory empties slowly: T is doubled once a second at most, and only if it was not enough the last
+ * time. A large heap that stays as it is needs no more. */
+static void brake_for_space(uint64_t now_ns, uint64_t crowd)
 {
 	/* relaxed: a rate limit, not a lock over data. */
 	uint64_t last = atomic_load_explicit(&sampler.crowded_ns, memory_order_relaxed);
 
-	if (now_ns - last >= BRAKE_WINDOW_NS &&
-		atomic_compare_exchange_strong_explicit(&sampler.crowded_ns, &last, now_ns,
+	if (now_ns - last < BRAKE_WINDOW_NS ||
+		crowd <= atomic_load_explicit(&sampler.crowd, memory_order_relaxed) ||
+		!atomic_compare_exchange_strong_explicit(&sampler.crowded_ns, &last, now_ns,
 			memory_order_relaxed, memory_order_relaxed))
-		double_interval();
+		return;
+	atomic_store_explicit(&sampler.crowd, crowd, memory_order_relaxed);
+	change_interval(+1);
 }
 
-/* A window of `elapsed_ns` had `samples`: a burst is over when several in a row were calm. */
-static void end_window(uint64_t elapsed_ns, uint64_t samples, bool crowded)
+static bool is_calm(uint64_t elapsed_ns, uint64_t samples, uint64_t crowd)
 {
-	uint64_t calm_below = (uint64_t)((__uint128_t)elapsed_ns * sampler.settings.ceiling /
-					 BRAKE_WINDOW_NS / 4);
+	uint64_t ceiling = sampler.settings.ceiling;
 
-	/* relaxed: as in sampler_brake. */
-	if (crowded || samples >= calm_below)
+	return crowd == 0 && (ceiling == 0 || samples < (uint64_t)((__uint128_t)elapsed_ns *
+								   ceiling / BRAKE_WINDOW_NS / 4));
+}
+
+/* What made T double is over when several windows in a row were calm. */
+static void end_window(bool calm)
+{
+	/* relaxed: as in sampler_look. */
+	if (!calm) {
 		atomic_store_explicit(&sampler.calm_windows, 0, memory_order_relaxed);
-	else if (atomic_fetch_add_explicit(&sampler.calm_windows, 1, memory_order_relaxed) + 1 >=
-		 CALM_WINDOWS) {
-		halve_interval();
+	} else if (atomic_fetch_add_explicit(&sampler.calm_windows, 1, memory_order_relaxed) + 1 >=
+		   CALM_WINDOWS) {
+		change_interval(-1);
 		atomic_store_explicit(&sampler.calm_windows, 0, memory_order_relaxed);
 	}
 }
 
-void sampler_brake(uint64_t now_ns, bool crowded)
+void sampler_look(uint64_t now_ns, uint64_t crowd)
 {
-	if (crowded)
-		brake_for_space(now_ns);
-	if (sampler.settings.ceiling == 0)
-		return;
-
 	/* relaxed throughout: a counter per window; a sample counted in a neighbouring window is no
 	 * harm. */
 	uint64_t start = atomic_load_explicit(&sampler.window_start_ns, memory_order_relaxed);
-	if (now_ns - start >= BRAKE_WINDOW_NS &&
-		atomic_compare_exchange_strong_explicit(&sampler.window_start_ns, &start, now_ns,
+
+	if (crowd == 0)
+		atomic_store_explicit(&sampler.crowd, 0, memory_order_relaxed);
+	if (now_ns - start < BRAKE_WINDOW_NS ||
+		!atomic_compare_exchange_strong_explicit(&sampler.window_start_ns, &start, now_ns,
 			memory_order_relaxed, memory_order_relaxed))
-		end_window(now_ns - start,
-			atomic_exchange_explicit(&sampler.window_samples, 0, memory_order_relaxed),
-			crowded);
+		return;
+	uint64_t samples =
+		atomic_exchange_explicit(&sampler.window_samples, 0, memory_order_relaxed);
+	end_window(is_calm(now_ns - start, samples, crowd));
+}
+
+void sampler_brake(uint64_t now_ns, uint64_t crowd)
+{
+	sampler_look(now_ns, crowd);
+	if (crowd > 0)
+		brake_for_space(now_ns, crowd);
+	/* relaxed: as in sampler_look. */
 	if (atomic_fetch_add_explicit(&sampler.window_samples, 1, memory_order_relaxed) ==
-		sampler.settings.ceiling) {
-		double_interval();
+			sampler.settings.ceiling &&
+		sampler.settings.ceiling > 0) {
+		change_interval(+1);
 		atomic_store_explicit(&sampler.window_samples, 0, memory_order_relaxed);
 		atomic_store_explicit(&sampler.calm_windows, 0, memory_order_relaxed);
 	}

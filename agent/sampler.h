@@ -39,7 +39,7 @@ void sampler_reseed(uint64_t salt);
  * sampled, under *interval_bytes. Reloads the countdown either way. */
 bool sampler_cross(struct thread_state *state, uint64_t size, uint64_t *interval_bytes);
 
-/* Sampling is off: pass everything, look in again after `tick` bytes, keep the sample point. */
+/* Sampling is off: pass everything, look in again after `tick` bytes, and draw anew when it goes on. */
 void sampler_skip(struct thread_state *state, uint64_t tick);
 
 /* T now in force for new sample points. */
@@ -50,9 +50,12 @@ void sampler_set_interval(uint64_t interval_bytes);
 void sampler_set_tick(uint64_t bytes);
 uint64_t sampler_tick(void);
 
-/* One sample was kept at `now_ns`: doubles T above the ceiling and while the map or the stack store
- * is nearly full (`crowded`), halves it again once the rate is below a quarter of the ceiling. */
-void sampler_brake(uint64_t now_ns, bool crowded);
+/* One sample was kept at `now_ns`: doubles T above the ceiling, and while memory is nearly used up and
+ * still filling. `crowd`: how much of the map and the stack store is in use if that is nearly all,
+ * else 0. */
+void sampler_brake(uint64_t now_ns, uint64_t crowd);
+/* The same of a slow entry without a sample: halves T again once it has been calm for a while. */
+void sampler_look(uint64_t now_ns, uint64_t crowd);
 
 /* ceil of an exponential variate of mean `interval`, at least 1. */
 uint64_t sampler_draw(uint64_t rng[2], uint64_t interval_bytes);

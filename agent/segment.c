@@ -172,6 +172,14 @@ void segment_leave(struct segment *segment)
 	segment->fd = -1;
 }
 
+void segment_forget(struct segment *segment)
+{
+	if (segment->ring_count > 0)
+		raw_syscall2(SYS_munmap, segment->header,
+			wire_segment_size(segment->ring_count, segment->ring_size));
+	segment_init_private(segment);
+}
+
 bool segment_fd_is_ours(const struct segment *segment)
 {
 	struct stat status;

@@ -47,6 +47,8 @@ void segment_yield_fd(struct segment *segment);
  * its number. The mapping stays: a signal handler that forked may have interrupted somebody in it.
  */
 void segment_leave(struct segment *segment);
+/* Of an ancestor's segment so many forks ago that nobody is in it: unmaps it. */
+void segment_forget(struct segment *segment);
 /* Whether fd still is our memfd. */
 bool segment_fd_is_ours(const struct segment *segment);
 void segment_count(struct segment *segment, _Atomic uint64_t *counter, uint64_t add);

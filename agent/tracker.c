@@ -30,11 +30,27 @@ static void lose(enum wire_loss reason, uint64_t bytes)
 	segment_count_loss(lifecycle_segment(), reason, bytes);
 }
 
+/* What a thread was before a fork, it is not in the child: its id, its seed, its sample point. */
+static void enter_generation(struct thread_state *thread, uint16_t generation)
+{
+	if (thread->generation != 0) {
+		thread->tid = 0;
+		thread->filter_positives = thread->filter_false = 0;
+	}
+	thread->generation = generation;
+	sampler_enter(thread);
+}
+
 /* Every slow path looks after this first. False: a child that another of its threads is making a
  * process of its own; nothing but the map may be touched. */
 static bool settled(void)
 {
-	return !fork_word_is_child() || lifecycle_settle();
+	if (fork_word_is_child() && !lifecycle_settle())
+		return false;
+	uint16_t generation = (uint16_t)fork_word_generation();
+	if (thread_state.generation != generation)
+		enter_generation(&thread_state, generation);
+	return true;
 }
 
 /* Slow paths take a turn each in telling the map again. */
@@ -50,17 +66,15 @@ static void take_turn(void)
 		resync_turn(&lifecycle.resync, &parts);
 }
 
-/* What a thread was before a fork, it is not in the child. */
-static void enter_generation(struct thread_state *thread)
+/* What is in use, where that is so much that less should be sampled; else 0. */
+static uint64_t crowd(void)
 {
-	uint16_t generation = (uint16_t)fork_word_generation();
+	/* relaxed: a statistic. */
+	uint64_t used = atomic_load_explicit(&lifecycle.map.used_slots, memory_order_relaxed);
 
-	if (thread->generation == generation)
-		return;
-	thread->generation = generation;
-	thread->tid = 0;
-	thread->filter_positives = thread->filter_false = 0;
-	sampler_enter(thread);
+	return heap_map_crowded(&lifecycle.map) || stack_store_crowded(&lifecycle.stacks)
+		       ? used + stack_store_blocks_in_use(&lifecycle.stacks)
+		       : 0;
 }
 
 static bool cross(struct thread_state *thread, size_t size, uint64_t *interval_bytes)
@@ -69,7 +83,6 @@ static bool cross(struct thread_state *thread, size_t size, uint64_t *interval_b
 		lose(WIRE_LOSS_REENTRY, 0);
 		return false;
 	}
-	enter_generation(thread);
 	bool sampled = sampler_cross(thread, size, interval_bytes);
 	reentry_guard_leave(thread);
 	return sampled;
@@ -87,13 +100,17 @@ bool tracker_decide(size_t size, uint64_t *interval_bytes)
 		sampler_skip(thread, INT64_MAX);
 		return false;
 	}
-	if (!settled() || lifecycle.state == LIFECYCLE_TRACKING || !lifecycle_listen())
+	bool here = settled();
+	state = lifecycle_enter(); /* by now */
+	if (!here || state == LIFECYCLE_TRACKING || !lifecycle_listen())
 		sampler_skip(thread, sampler_tick());
 	else if (cross(thread, size, interval_bytes))
 		return true;
+	if (fork_word_is_child())
+		return false;
 	count(&counters()->services, 1);
-	if (!fork_word_is_child())
-		take_turn();
+	sampler_look(lifecycle_now_ns(), crowd());
+	take_turn();
 	return false;
 }
 
@@ -240,15 +257,18 @@ void tracker_birth(
 }
 
 /* While another thread settles the child there is nobody to tell, and BUSY and LIMBO would be taken
- * for the parent's. */
+ * for the parent's. A realloc that fails then is of a block that is tracked no more. */
 static void forget(uintptr_t address)
 {
-	uint32_t stack;
+	struct heap_map_forgotten forgotten;
 
-	if (!heap_map_forget(&lifecycle.map, address, &stack))
+	if (!heap_map_forget(&lifecycle.map, address, &forgotten))
 		return;
 	bloom_filter_remove(address);
-	stack_store_release(&lifecycle.stacks, stack);
+	stack_store_release(&lifecycle.stacks, forgotten.stack_ref);
+	/* The child has been settled meanwhile, and has told of the block. */
+	if (forgotten.announced && !fork_word_is_child())
+		announce_forgotten(lifecycle_segment(), forgotten.id, lifecycle_now_ns());
 }
 
 static bool in_filter(uintptr_t address)

@@ -310,14 +310,14 @@ static void leave_half_way(_Atomic uintptr_t *box, uint64_t random)
 static void forget(struct free_list *list, _Atomic uintptr_t *box, uint64_t random)
 {
 	uintptr_t address = atomic_load(box);
-	uint32_t stack;
+	struct heap_map_forgotten forgotten;
 
 	if (!address || random % 8 != 3)
 		return;
-	must(heap_map_forget(&worker.hooks.map, address, &stack),
+	must(heap_map_forget(&worker.hooks.map, address, &forgotten),
 		"the child can forget what lives");
 	bloom_filter_remove(address);
-	stack_store_release(&worker.hooks.stacks, stack);
+	stack_store_release(&worker.hooks.stacks, forgotten.stack_ref);
 	atomic_store(box, 0);
 	give_back(list, address);
 }

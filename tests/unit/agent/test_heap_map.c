@@ -331,12 +331,25 @@ END_TEST
 
 START_TEST(an_unsettled_child_forgets_in_one_step)
 {
-	uint32_t stack = 0;
+	struct heap_map_forgotten forgotten;
+	uint64_t id;
+	struct wire_slot *slot = insert(0x5000, &id);
+	struct heap_map_entry entry;
 
-	insert(0x5000, NULL);
-	ck_assert(heap_map_forget(&map, 0x5000, &stack));
-	ck_assert_uint_eq(stack, 5);
-	ck_assert(!heap_map_forget(&map, 0x5000, &stack));
+	ck_assert(heap_map_forget(&map, 0x5000, &forgotten));
+	ck_assert_uint_eq(forgotten.stack_ref, 5);
+	ck_assert_uint_eq(forgotten.id, id);
+	ck_assert(!forgotten.announced);
+	ck_assert(!heap_map_forget(&map, 0x5000, &forgotten));
+	/* The tombstone has no id that anybody could mark, or take for the next tenant's. */
+	ck_assert(!heap_map_has_id(slot, id));
+	ck_assert_int_eq(heap_map_mark_announced(&map, slot, id), HEAP_MAP_GONE);
+	ck_assert(!heap_map_read(&map, slot, &entry));
+	/* Settled meanwhile, and told: whoever forgets has to tell of the death. */
+	slot = insert(0x5000, &id);
+	heap_map_mark_announced(&map, slot, id);
+	ck_assert(heap_map_forget(&map, 0x5000, &forgotten));
+	ck_assert(forgotten.announced);
 	ck_assert_int_eq(live_entries(), 0);
 	ck_assert_uint_eq(atomic_load(&map.used_slots), 0);
 }

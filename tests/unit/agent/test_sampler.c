@@ -232,16 +232,24 @@ START_TEST(a_tick_comes_at_least_once_per_chunk)
 }
 END_TEST
 
-START_TEST(skipping_keeps_the_sample_point)
+START_TEST(skipping_draws_anew_when_it_goes_on)
 {
-	struct thread_state state = {0};
+	enum { ROUNDS = 20000 };
 	uint64_t used;
+	int sampled = 0;
 
-	restart(SAMPLER_MAX_INTERVAL, 0, SEED);
-	sampler_cross(&state, 1, &used);
-	uint64_t distance = state.countdown + state.residual;
+	/* Stopped and started over and over, with large blocks in between: what is asked for afterwards
+	 * is sampled at its rate. */
+	restart(1 << 20, 0, SEED);
+	struct thread_state state = {0};
+	for (int i = 0; i < ROUNDS; i++) {
+		for (int k = 0; k < 3; k++)
+			sampler_skip(&state, SAMPLER_TICK);
+		sampled += sampler_cross(&state, 100 << 10, &used);
+	}
+	double p = -expm1(-100.0 / 1024);
+	ck_assert_double_eq_tol(sampled, ROUNDS * p, 4 * sqrt(ROUNDS * p));
 	sampler_skip(&state, 4096);
-	ck_assert_uint_eq(state.residual, distance);
 	ck_assert_uint_eq(state.countdown, 4096);
 }
 END_TEST
@@ -257,7 +265,7 @@ START_TEST(the_brake_doubles_the_interval_and_samples_say_which_they_were_drawn_
 		;
 	ck_assert_uint_eq(used, before);
 	for (int i = 0; i <= 100; i++)
-		sampler_brake(UINT64_C(5000000000) + i, false);
+		sampler_brake(UINT64_C(5000000000) + i, 0);
 	ck_assert_uint_eq(sampler_interval(), 2 * before);
 	while (!allocate(&state, 64, &used))
 		;
@@ -277,7 +285,7 @@ START_TEST(the_rate_below_the_ceiling_leaves_the_interval_alone)
 
 	for (uint64_t second = 10; second < 20; second++)
 		for (int i = 0; i < 90; i++)
-			sampler_brake(second * 1000000000 + i, false);
+			sampler_brake(second * 1000000000 + i, 0);
 	ck_assert_uint_eq(sampler_interval(), before);
 }
 END_TEST
@@ -288,8 +296,42 @@ START_TEST(a_crowded_map_doubles_the_interval_once_a_second)
 	uint64_t before = sampler_interval();
 
 	for (int i = 0; i < 1000; i++)
-		sampler_brake(UINT64_C(100000000000) + i, true);
+		sampler_brake(UINT64_C(100000000000) + i, 1000 + i);
 	ck_assert_uint_eq(sampler_interval(), 2 * before);
+}
+END_TEST
+
+START_TEST(a_map_that_stays_crowded_and_fills_no_more_doubles_no_more)
+{
+	restart(1024, 0, SEED);
+	uint64_t now = UINT64_C(100000000000);
+
+	for (int second = 0; second < 100; second++)
+		sampler_brake(now += 1000000001, 1000);
+	ck_assert_uint_eq(sampler_interval(), 2 * 1024);
+	for (int second = 0; second < 4; second++)
+		sampler_brake(now += 1000000001, 1001 + second);
+	ck_assert_uint_eq(sampler_interval(), 32 * 1024);
+	/* What was freed gives it back, by ticks alone and without a ceiling, too. */
+	for (int second = 0; second < 40; second++)
+		sampler_look(now += 1000000001, 0);
+	ck_assert_uint_eq(sampler_interval(), 1024);
+}
+END_TEST
+
+START_TEST(intervals_set_by_many_threads_leave_the_last_one_in_force)
+{
+	restart(1024, 1, SEED);
+	sampler_set_interval(4096);
+	sampler_brake(UINT64_C(1000000000000), 0);
+	sampler_brake(UINT64_C(1000000000000), 0);
+	ck_assert_uint_eq(sampler_interval(), 8192);
+	sampler_set_interval(4096); /* wanted already: the brake holds */
+	ck_assert_uint_eq(sampler_interval(), 8192);
+	sampler_set_interval(2048);
+	ck_assert_uint_eq(sampler_interval(), 2048);
+	sampler_set_interval(4096);
+	ck_assert_uint_eq(sampler_interval(), 4096);
 }
 END_TEST
 
@@ -298,16 +340,16 @@ START_TEST(a_burst_that_is_over_gives_the_interval_back)
 	restart(1024, 100, SEED);
 	uint64_t now = UINT64_C(5000000000);
 	for (int i = 0; i <= 4 * 101; i++)
-		sampler_brake(now + (uint64_t)i, false);
+		sampler_brake(now + (uint64_t)i, 0);
 	ck_assert_uint_eq(sampler_interval(), 16 * 1024);
 	/* A rate between a quarter of the ceiling and the ceiling is what the brake is for: it
 	 * stays. */
 	for (int window = 0; window < 20; window++)
 		for (int i = 0; i < 50; i++)
-			sampler_brake(now += 20000000, false);
+			sampler_brake(now += 20000000, 0);
 	ck_assert_uint_eq(sampler_interval(), 16 * 1024);
 	for (int window = 0; window < 40; window++)
-		sampler_brake(now += 1000000000, false);
+		sampler_brake(now += 1000000000, 0);
 	ck_assert_uint_eq(sampler_interval(), 1024);
 }
 END_TEST
@@ -316,8 +358,11 @@ START_TEST(a_crowded_map_does_not_give_it_back)
 {
 	restart(1024, 100, SEED);
 	uint64_t now = UINT64_C(5000000000);
+	for (uint64_t window = 0; window < 10; window++)
+		sampler_brake(now += 1000000000, 1000 + window);
+	ck_assert_uint_eq(sampler_interval(), 1024 << 10);
 	for (int window = 0; window < 10; window++)
-		sampler_brake(now += 1000000000, true);
+		sampler_look(now += 1000000000, 500);
 	ck_assert_uint_eq(sampler_interval(), 1024 << 10);
 }
 END_TEST
@@ -373,8 +418,8 @@ START_TEST(estimates_stay_unbiased_while_the_interval_changes)
 
 		switch (round % 5) {
 		case 0: /* the brake doubles */
-			sampler_brake(now, false);
-			sampler_brake(now, false);
+			sampler_brake(now, 0);
+			sampler_brake(now, 0);
 			break;
 		case 2:
 			sampler_set_interval(256 << (round / 5 % 8));
@@ -454,11 +499,13 @@ static Suite *make_suite(void)
 	tcase_add_test(rule, a_threads_first_allocation_is_not_special);
 	tcase_add_test(rule, zero_bytes_are_never_sampled);
 	tcase_add_test(rule, a_tick_comes_at_least_once_per_chunk);
-	tcase_add_test(rule, skipping_keeps_the_sample_point);
+	tcase_add_test(rule, skipping_draws_anew_when_it_goes_on);
 	tcase_add_test(
 		rule, the_brake_doubles_the_interval_and_samples_say_which_they_were_drawn_under);
 	tcase_add_test(rule, the_rate_below_the_ceiling_leaves_the_interval_alone);
 	tcase_add_test(rule, a_crowded_map_doubles_the_interval_once_a_second);
+	tcase_add_test(rule, a_map_that_stays_crowded_and_fills_no_more_doubles_no_more);
+	tcase_add_test(rule, intervals_set_by_many_threads_leave_the_last_one_in_force);
 	tcase_add_test(rule, a_burst_that_is_over_gives_the_interval_back);
 	tcase_add_test(rule, a_crowded_map_does_not_give_it_back);
 	tcase_add_test(rule, an_interval_set_at_run_time_reaches_a_thread_within_a_tick);
