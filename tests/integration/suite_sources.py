@@ -1,0 +1,131 @@
+"""Where real_suites.py has its suites from: Debian's packages and sources, without touching the system's apt.
+
+Each prepare_ function makes its suite ready in a folder of its own below `place`, once, and returns that folder. It
+raises Unavailable with a sentence where that cannot be done here.
+"""
+import glob
+import os
+import shutil
+import subprocess
+
+PYTHON = "/usr/bin/python3.11"
+PYTHON_HOME = "/usr/lib/python3.11"
+PG_BIN = "/usr/lib/postgresql/15/bin"
+PG_REGRESS = "/usr/lib/postgresql/15/lib/pgxs/src/test/regress/pg_regress"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+MIRRORS = (("bookworm", "http://mirror.invalid/debian"), ("bookworm-security", "http://mirror.invalid/debian-security"))
+
+
+class Unavailable(Exception):
+    pass
+
+
+def call(argv, directory, why):
+    try:
+        done = subprocess.run(argv, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unavailable(f"{why}: {error}") from None
+    if done.returncode != 0:
+        said = [line for line in done.stderr.splitlines() if line.startswith("E:")] or [f"{argv[0]} ends with {done.returncode}"]
+        raise Unavailable(f"{why}: {said[0]}")
+    return done.stdout
+
+
+def installed_version(package):
+    done = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True, check=False)
+    if done.returncode != 0 or not done.stdout:
+        raise Unavailable(f"{package} is not installed")
+    return done.stdout
+
+
+def need_files(*paths):
+    for path in paths:
+        if not os.access(path, os.R_OK):
+            raise Unavailable(f"{path} is missing")
+
+
+def once(prepare):
+    """Makes `place`/NAME by a call of prepare(folder): whole or not at all."""
+    def wrapper(place):
+        home = os.path.join(place, prepare.__name__.rpartition("_")[2])
+        if not os.path.exists(home):
+            shutil.rmtree(home + ".new", ignore_errors=True)
+            os.makedirs(home + ".new")
+            prepare(home + ".new")
+            os.rename(home + ".new", home)
+        return home
+    return wrapper
+
+
+def unpacked_package(name, directory):
+    """The files of a binary package that is fetched, not installed."""
+    call(["apt-get", "download", "-qq", name], directory, f"{name} cannot be fetched")
+    package = glob.glob(os.path.join(directory, name + "_*.deb"))[0]
+    root = os.path.join(directory, name)
+    call(["dpkg", "-x", package, root], directory, f"{name} cannot be unpacked")
+    return root
+
+
+def source_of(source, version, directory):
+    """The upstream source of a Debian package, of this version or else of the newest: the folder that it unpacks to."""
+    sources = os.path.join(directory, "sources.list")
+    with open(sources, "w", encoding="utf-8") as file:
+        file.writelines(f"deb-src [signed-by={KEYRING}] {mirror} {suite} main\n" for suite, mirror in MIRRORS)
+    for folder in ("lists/partial", "cache/archives/partial"):
+        os.makedirs(os.path.join(directory, folder), exist_ok=True)
+    apt = ["apt-get", "-qq", "-o", f"Dir::Etc::sourcelist={sources}", "-o", "Dir::Etc::sourceparts=-", "-o",
+           f"Dir::State::lists={directory}/lists", "-o", f"Dir::Cache={directory}/cache"]
+    call([*apt, "update"], directory, "no lists of Debian's sources")
+    fetch = [*apt, "source", "--download-only", "--tar-only"]
+    try:
+        call([*fetch, f"{source}={version}"], directory, "")
+    except Unavailable:
+        call([*fetch, source], directory, f"the source of {source} cannot be fetched")
+    archive = glob.glob(os.path.join(directory, source + "_*.orig.tar.*"))[0]
+    call(["tar", "-xf", archive], directory, f"{archive} cannot be unpacked")
+    return next(path for path in glob.glob(os.path.join(directory, source.partition("-")[0] + "-[0-9]*")) if os.path.isdir(path))
+
+
+@once
+def prepare_python(home):
+    """test/ of Debian's standard library and of its test suite together: the folder is a PYTHONPATH."""
+    need_files(PYTHON, os.path.join(PYTHON_HOME, "test", "support"))
+    tests = os.path.join(PYTHON_HOME, "test")
+    shutil.copytree(tests, os.path.join(home, "test"))
+    if not os.path.exists(os.path.join(tests, "test_threading.py")):
+        root = unpacked_package("libpython3.11-testsuite", home)
+        shutil.copytree(os.path.join(root, PYTHON_HOME[1:], "test"), os.path.join(home, "test"), dirs_exist_ok=True)
+
+
+@once
+def prepare_redis(home):
+    """tests/ of the source beside the installed programs, which it looks for in src/."""
+    version = installed_version("redis-server")
+    need_files("/usr/bin/tclsh", "/usr/bin/redis-benchmark")
+    source = source_of("redis", version.partition(":")[2], home)
+    shutil.move(os.path.join(source, "tests"), os.path.join(home, "tests"))
+    shutil.move(os.path.join(source, "redis.conf"), os.path.join(home, "redis.conf"))
+    os.makedirs(os.path.join(home, "src"))
+    for program in glob.glob("/usr/bin/redis-*"):
+        os.symlink(program, os.path.join(home, "src", os.path.basename(program)))
+    for name in os.listdir(home):
+        if name not in ("tests", "redis.conf", "src"):
+            path = os.path.join(home, name)
+            (shutil.rmtree if os.path.isdir(path) else os.unlink)(path)
+
+
+@once
+def prepare_postgres(home):
+    """src/test/regress of the source, and its C functions built against the headers of the server."""
+    version = installed_version("postgresql-15")
+    need_files(PG_BIN + "/initdb", PG_REGRESS)
+    source = source_of("postgresql-15", version, home)
+    headers = "/usr/include/postgresql/15/server"
+    if not os.path.exists(headers):
+        headers = os.path.join(unpacked_package("postgresql-server-dev-15", home), headers[1:])
+    regress = os.path.join(source, "src", "test", "regress")
+    call(["gcc", "-O2", "-shared", "-fPIC", "-w", "-I", headers, "-I", "/usr/include/postgresql", "-o", os.path.join(home, "regress.so"),
+          os.path.join(regress, "regress.c")], home, "regress.so cannot be built")
+    os.makedirs(os.path.join(home, "src", "test"))
+    shutil.move(regress, os.path.join(home, "src", "test", "regress"))
+    shutil.rmtree(source)
