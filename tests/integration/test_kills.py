@@ -51,9 +51,9 @@ def until(condition, what):
 class Worker(profiled.Steered):
     """steered, with deadlines; what it has done is in a file that outlives it."""
 
-    def __init__(self, profiler, rng, seed):
+    def __init__(self, profiler, rng, seed, **options):
         self.file = os.path.join(profiler.directory, f"truth-{seed}")
-        super().__init__(profiler, "-t", str(THREADS), "-s", self.file, rate=1, seed=seed)
+        super().__init__(profiler, "-t", str(THREADS), "-s", self.file, rate=1, seed=seed, **options)
         self.profiler, self.rng, self.kept, self.text = profiler, rng, 0, b""
 
     def await_word(self, word):
@@ -163,7 +163,7 @@ def kill_worker(worker, rng, idle):
         soon = time.monotonic() + 0.001 + rng.random() * 0.01
         while worker.truth() == before and time.monotonic() < soon:
             pass
-        time.sleep(rng.random() * 0.0002)
+        time.sleep(rng.choice((0, rng.random() * 0.0002)))
     worker.program.process.kill()
     worker.program.process.wait(timeout=PATIENCE)
     until(lambda: worker.copy()[1], f"worker {worker.pid}: its end is known")
@@ -184,7 +184,8 @@ def worker_batch(number, kills):
         # Which instruction it was at is nobody's choice: more of them, should none have been at work.
         while result["killed"] < kills or (result["middle"] == 0 and result["killed"] < 10 * kills):
             kill = result["killed"]
-            with Worker(profiler, rng, kill + 1) as victim:
+            # Whoever kills it must be scheduled while it works.
+            with Worker(profiler, rng, kill + 1, preexec_fn=lambda: os.nice(19)) as victim:
                 until(victim.is_attached, f"worker {victim.pid} is found")
                 victim.tell(f"keep {rng.randrange(50, 300)} {SIZE}")
                 bystander.send(bystander.line())
