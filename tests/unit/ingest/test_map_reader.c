@@ -14,9 +14,11 @@ static struct fake_map map;
 static struct map_reader *reader;
 static struct map_reader_stats stats;
 static struct {
-	struct wire_birth entry;
-	uint64_t frames[WIRE_MAX_FRAMES];
 	bool announced;
+	union {
+		struct wire_birth entry;
+		uint8_t bytes[WIRE_RECORD_MAX];
+	};
 } got[64];
 static unsigned count;
 static bool want_stacks;
@@ -42,8 +44,7 @@ static bool wanted(uint64_t id, void *data)
 static void found(const struct wire_birth *entry, bool announced, void *data)
 {
 	(void)data;
-	got[count].entry = *entry;
-	memcpy(got[count].frames, entry->frames, entry->frame_count * sizeof(uint64_t));
+	memcpy(got[count].bytes, entry, entry->record.size);
 	got[count++].announced = announced;
 }
 
@@ -112,7 +113,7 @@ START_TEST(what_lives_is_found_with_its_stack)
 		ck_assert_uint_eq(entry->size_bytes, (100 + i) * 16);
 		ck_assert_uint_eq(entry->interval_bytes, 512u << 10);
 		ck_assert_uint_eq(entry->frame_count, i == 9 ? WIRE_MAX_FRAMES : i);
-		ck_assert_mem_eq(got[i].frames, frames, entry->frame_count * sizeof(frames[0]));
+		ck_assert_mem_eq(got[i].entry.frames, frames, entry->frame_count * sizeof(frames[0]));
 		ck_assert(got[i].announced);
 	}
 }
