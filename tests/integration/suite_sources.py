@@ -86,15 +86,20 @@ def source_of(source, version, directory):
     return next(path for path in glob.glob(os.path.join(directory, source.partition("-")[0] + "-[0-9]*")) if os.path.isdir(path))
 
 
+def python_is_installed():
+    return os.path.exists(os.path.join(PYTHON_HOME, "test", "test_threading.py"))
+
+
 @once
 def prepare_python(home):
-    """test/ of Debian's standard library and of its test suite together: the folder is a PYTHONPATH."""
+    """What of Debian's standard library has tests inside, and the tests of its suite: the folder is a PYTHONPATH."""
     need_files(PYTHON, os.path.join(PYTHON_HOME, "test", "support"))
-    tests = os.path.join(PYTHON_HOME, "test")
-    shutil.copytree(tests, os.path.join(home, "test"))
-    if not os.path.exists(os.path.join(tests, "test_threading.py")):
-        root = unpacked_package("libpython3.11-testsuite", home)
-        shutil.copytree(os.path.join(root, PYTHON_HOME[1:], "test"), os.path.join(home, "test"), dirs_exist_ok=True)
+    roots = [PYTHON_HOME]
+    if not python_is_installed():
+        roots.append(os.path.join(unpacked_package("libpython3.11-testsuite", home), PYTHON_HOME[1:]))
+    for root in roots:
+        for package in "test", "ctypes":
+            shutil.copytree(os.path.join(root, package), os.path.join(home, package), dirs_exist_ok=True)
 
 
 @once
@@ -120,12 +125,14 @@ def prepare_postgres(home):
     version = installed_version("postgresql-15")
     need_files(PG_BIN + "/initdb", PG_REGRESS)
     source = source_of("postgresql-15", version, home)
+    # The source's own headers come first: the package's, which has those that are generated, can be a newer version's.
     headers = "/usr/include/postgresql/15/server"
     if not os.path.exists(headers):
         headers = os.path.join(unpacked_package("postgresql-server-dev-15", home), headers[1:])
     regress = os.path.join(source, "src", "test", "regress")
-    call(["gcc", "-O2", "-shared", "-fPIC", "-w", "-I", headers, "-I", "/usr/include/postgresql", "-o", os.path.join(home, "regress.so"),
-          os.path.join(regress, "regress.c")], home, "regress.so cannot be built")
+    call(["gcc", "-O2", "-shared", "-fPIC", "-w", "-Werror=implicit", "-I", os.path.join(source, "src", "include"), "-I", headers,
+          "-I", "/usr/include/postgresql", "-o", os.path.join(home, "regress.so"), os.path.join(regress, "regress.c")],
+         home, "regress.so cannot be built")
     os.makedirs(os.path.join(home, "src", "test"))
     shutil.move(regress, os.path.join(home, "src", "test", "regress"))
     shutil.rmtree(source)
