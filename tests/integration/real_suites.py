@@ -73,6 +73,15 @@ def numbered(pairs):
     return results
 
 
+def end_group(process):
+    """What it left behind as well; of itself nothing is left but its status."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
 def execute(argv, env, directory, deadline, **options):
     """(output, how it ended): its process group is ended with it, or at the deadline."""
     with tempfile.TemporaryFile() as output:
@@ -83,11 +92,8 @@ def execute(argv, env, directory, deadline, **options):
             end = f"signal {-status}" if status < 0 else f"status {status}"
         except subprocess.TimeoutExpired:
             end = "hang"
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
+        finally:
+            end_group(process)
         output.seek(0)
         return output.read(), end
 
