@@ -196,6 +196,8 @@ int map_reader_slice(struct map_reader *reader, uint32_t levels, const struct ma
 {
 	uint64_t first = reader->stats.slots;
 
+	if (levels < 1 || levels > WIRE_MAP_MAX_LEVELS)
+		return -EBADMSG;
 	buffer_clear(&reader->kept);
 	reader->reads_left = MAX_READS;
 	reader->stats.slots_in_all = map_decode_slots(levels);

@@ -83,6 +83,10 @@ static void arm(struct drain_scheduler *scheduler, uint64_t due_ns)
 {
 	uint64_t now = uv_hrtime();
 	uint64_t wait_ms = due_ns <= now ? 0 : (due_ns - now + 999999) / 1000000;
+	/* Never at once from a turn: libuv runs timers that are due until none is, and would not look at
+	 * anything else meanwhile. */
+	if (wait_ms == 0 && scheduler->in_turn)
+		wait_ms = 1;
 	uv_update_time(scheduler->timer.loop);
 	uv_timer_start(&scheduler->timer, run_turn, wait_ms, 0);
 }
@@ -252,10 +256,10 @@ static void run_turn(uv_timer_t *timer)
 	scheduler->wake = false;
 	scheduler->stats.turns++;
 	uint64_t earliest = run_due_tasks(scheduler, uv_hrtime());
-	scheduler->in_turn = false;
-	unlink_removed(scheduler);
 	if (scheduler->last != NULL)
 		arm(scheduler, scheduler->wake ? 0 : earliest);
+	scheduler->in_turn = false;
+	unlink_removed(scheduler);
 }
 
 void drain_scheduler_stats(

@@ -105,7 +105,9 @@ bool resync_holds(const struct resync *resync, const struct resync_view *view)
 
 void resync_hurry(struct resync *resync, uint64_t now_ns)
 {
-	resync->hurry_until_ns = now_ns + HURRY_NS;
+	/* Not prolonged while it lasts: whoever waits is answered in the end, however many come. */
+	if (now_ns >= resync->hurry_until_ns)
+		resync->hurry_until_ns = now_ns + HURRY_NS;
 }
 
 static bool hurries(const struct resync *resync, uint64_t now_ns)
@@ -157,6 +159,13 @@ static void ask_anew(struct resync *resync, uint64_t now_ns)
 	resync->reading = false;
 }
 
+static void wait_for_next_reading(struct resync *resync, uint64_t now_ns)
+{
+	resync->reading = false;
+	resync->read_pause_ns = longer(resync->read_pause_ns);
+	resync->read_after_ns = now_ns + resync->read_pause_ns;
+}
+
 static void note_progress(struct resync *resync, const struct resync_view *view)
 {
 	uint64_t progress = view->slots - resync->asked.slots + resync->lives;
@@ -164,7 +173,8 @@ static void note_progress(struct resync *resync, const struct resync_view *view)
 		return;
 	resync->progress = progress;
 	resync->progress_ns = view->now_ns;
-	resync->reading = false; /* it is awake and tells it itself */
+	if (resync->reading) /* it is awake and tells it itself */
+		wait_for_next_reading(resync, view->now_ns);
 }
 
 static bool may_read(const struct resync *resync, uint64_t now_ns)
@@ -219,13 +229,6 @@ enum resync_step resync_round_ended(struct resync *resync, const struct resync_v
 	default:
 		return RESYNC_NOTHING;
 	}
-}
-
-static void wait_for_next_reading(struct resync *resync, uint64_t now_ns)
-{
-	resync->reading = false;
-	resync->read_pause_ns = longer(resync->read_pause_ns);
-	resync->read_after_ns = now_ns + resync->read_pause_ns;
 }
 
 void resync_read(

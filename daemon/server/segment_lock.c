@@ -14,7 +14,8 @@ int segment_lock_take(const struct segment_map *segment, int *out)
 {
 	char path[32];
 	snprintf(path, sizeof path, "/proc/self/fd/%d", segment_map_fd(segment));
-	int fd = open(path, O_RDWR | O_CLOEXEC);
+	/* O_NONBLOCK: the worker may hold a lease on its file, which would stall the opener. */
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
