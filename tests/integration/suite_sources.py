@@ -13,7 +13,13 @@ PYTHON_HOME = "/usr/lib/python3.11"
 PG_BIN = "/usr/lib/postgresql/15/bin"
 PG_REGRESS = "/usr/lib/postgresql/15/lib/pgxs/src/test/regress/pg_regress"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-MIRRORS = (("bookworm", "http://mirror.invalid/debian"), ("bookworm-security", "http://mirror.invalid/debian-security"))
+
+
+def mirrors():
+    """(suite, address) of wherever this machine has its packages from."""
+    told = subprocess.run(["apt-get", "indextargets", "--format", "$(CODENAME) $(SITE) $(COMPONENT)", "Created-By: Packages"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False).stdout
+    return sorted({tuple(line.split()[:2]) for line in told.splitlines() if line.endswith(" main")})
 
 
 class Unavailable(Exception):
@@ -70,7 +76,7 @@ def source_of(source, version, directory):
     """The upstream source of a Debian package, of this version or else of the newest: the folder that it unpacks to."""
     sources = os.path.join(directory, "sources.list")
     with open(sources, "w", encoding="utf-8") as file:
-        file.writelines(f"deb-src [signed-by={KEYRING}] {mirror} {suite} main\n" for suite, mirror in MIRRORS)
+        file.writelines(f"deb-src [signed-by={KEYRING}] {mirror} {suite} main\n" for suite, mirror in mirrors())
     for folder in ("lists/partial", "cache/archives/partial"):
         os.makedirs(os.path.join(directory, folder), exist_ok=True)
     apt = ["apt-get", "-qq", "-o", f"Dir::Etc::sourcelist={sources}", "-o", "Dir::Etc::sourceparts=-", "-o",
