@@ -4,6 +4,7 @@
  *
  *   empty    the loop alone        pair     malloc, touch, free
  *   calloc   calloc, touch, free   realloc  a rolling set of 64 blocks
+ *   usable   malloc, malloc_usable_size, touch, free
  *   scatter  frees a random one of 300,000 blocks that no preload saw allocated, and makes another
  *
  *   -t THREADS    threads in the loop; the calling one alone by default
@@ -15,6 +16,7 @@
  * DEPTH: frames above the loop. Prints operations, and CPU and elapsed nanoseconds of the loop.
  */
 #define _GNU_SOURCE
+#include <malloc.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -89,6 +91,16 @@ static void run_calloc(void)
 	}
 }
 
+static void run_usable(void)
+{
+	for (unsigned long i = 0; i < operations; i++) {
+		char *block = malloc(next(i));
+
+		touch(block + malloc_usable_size(block) - 1);
+		free(block);
+	}
+}
+
 static void run_realloc(void)
 {
 	void *blocks[64] = {0};
@@ -134,6 +146,7 @@ static const struct mode {
 	{"pair", NULL, run_pair},
 	{"calloc", NULL, run_calloc},
 	{"realloc", NULL, run_realloc},
+	{"usable", NULL, run_usable},
 	{"scatter", scatter, run_scatter},
 };
 

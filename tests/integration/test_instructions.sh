@@ -48,6 +48,7 @@ bound() { # bound MODE BUDGET [THREADS]
 bound pair 12
 bound calloc 12
 bound realloc 12
+bound usable 12
 bound pair 12 $threads
 echo "1..$n"
 [ $failed -eq 0 ]

@@ -82,7 +82,7 @@ EXPORT void *calloc(size_t count, size_t size)
 
 SLOW void slow_free(void *address)
 {
-	if (next_allocator_is_bootstrap(address, NULL))
+	if (next_allocator_is_bootstrap(address))
 		return;
 	tracker_death(address);
 	next_allocator.free(address);
@@ -97,8 +97,9 @@ EXPORT void free(void *address)
 }
 
 /* A block of the bootstrap heap moves to the real one. */
-static void *leave_bootstrap(void *address, size_t old_size, size_t size)
+static void *leave_bootstrap(void *address, size_t size)
 {
+	size_t old_size = next_allocator_bootstrap_size(address);
 	void *block = next_allocator.malloc(size);
 
 	if (block)
@@ -118,12 +119,11 @@ SLOW void *slow_realloc(void *address, size_t size)
 	struct walk_regs caller = TRACKER_CALLER();
 	struct wire_slot *slot = NULL;
 	uint64_t interval_bytes;
-	size_t old_size;
 	void *block;
 
 	bool sampled = !pass(size) && decide(size, &interval_bytes);
-	if (unlikely(next_allocator_is_bootstrap(address, &old_size))) {
-		block = leave_bootstrap(address, old_size, size);
+	if (unlikely(next_allocator_is_bootstrap(address))) {
+		block = leave_bootstrap(address, size);
 	} else {
 		if (address && bloom_filter_first((uintptr_t)address))
 			slot = tracker_suspend(address);
@@ -242,10 +242,8 @@ EXPORT void *pvalloc(size_t size)
 
 EXPORT size_t malloc_usable_size(void *address)
 {
-	size_t size;
-
-	if (unlikely(next_allocator_is_bootstrap(address, &size)))
-		return size;
+	if (unlikely(next_allocator_is_bootstrap(address)))
+		return next_allocator_bootstrap_size(address);
 	return next_allocator.malloc_usable_size(address);
 }
 
@@ -254,7 +252,7 @@ static bool forget(void *address)
 {
 	if (likely(!bloom_filter_first((uintptr_t)address)))
 		return false;
-	if (next_allocator_is_bootstrap(address, NULL))
+	if (next_allocator_is_bootstrap(address))
 		return true;
 	tracker_death(address);
 	return false;

@@ -112,7 +112,7 @@ static inline bool forget(void *address)
 {
 	if (likely(!bloom_filter_first((uintptr_t)address)))
 		return false;
-	if (next_allocator_is_bootstrap(address, NULL))
+	if (next_allocator_is_bootstrap(address))
 		return true;
 	tracker_death(address);
 	return false;

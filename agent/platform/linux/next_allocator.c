@@ -15,13 +15,10 @@
 #include "lifecycle.h"
 #include "raw_syscall.h"
 
-#define BOOTSTRAP_SIZE (64u << 10)
+#define BOOTSTRAP_SIZE NEXT_ALLOCATOR_BOOTSTRAP_BYTES
 #define EXIT_NO_NEXT   127
 
-static union {
-	max_align_t align;
-	char bytes[BOOTSTRAP_SIZE];
-} bootstrap;
+_Alignas(max_align_t) char next_allocator_bootstrap[BOOTSTRAP_SIZE];
 static _Atomic size_t bootstrap_used;
 
 const char *const next_allocator_new_names[NEXT_ALLOCATOR_NEW_FORMS] = {
@@ -62,7 +59,7 @@ static void *bootstrap_allocate(size_t alignment, size_t size)
 	size_t start = atomic_fetch_add_explicit(&bootstrap_used, wanted, memory_order_relaxed);
 	if (start > BOOTSTRAP_SIZE || BOOTSTRAP_SIZE - start < wanted)
 		goto fail;
-	uintptr_t block = (uintptr_t)bootstrap.bytes + start + sizeof(size_t);
+	uintptr_t block = (uintptr_t)next_allocator_bootstrap + start + sizeof(size_t);
 	block = (block + alignment - 1) & ~(uintptr_t)(alignment - 1);
 	((size_t *)block)[-1] = size;
 	bloom_filter_mark(block);
@@ -72,13 +69,9 @@ fail:
 	return NULL;
 }
 
-bool next_allocator_is_bootstrap(const void *address, size_t *size)
+size_t next_allocator_bootstrap_size(const void *address)
 {
-	if ((uintptr_t)address - (uintptr_t)bootstrap.bytes >= BOOTSTRAP_SIZE)
-		return false;
-	if (size)
-		*size = ((const size_t *)address)[-1];
-	return true;
+	return ((const size_t *)address)[-1];
 }
 
 static void *early_malloc(size_t size);
@@ -250,7 +243,7 @@ static int note_order(struct dl_phdr_info *object, size_t size, void *data)
 
 	(void)size;
 	order->position++;
-	if (contains(object, &bootstrap))
+	if (contains(object, next_allocator_bootstrap))
 		order->agent = order->position;
 	else if (contains(object, (const void *)order->iterate))
 		order->libc = order->position;

@@ -7,6 +7,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* operator new and delete, in the order of their tables in interpose_new.c */
 #define NEXT_ALLOCATOR_NEW_FORMS    8
@@ -41,8 +42,18 @@ void next_allocator_find(void);
 bool next_allocator_agent_is_preloaded(void);
 /* Whether the address lies in libstdc++ or libc++, by the object's name. Without dladdr's search for symbols. */
 bool next_allocator_is_cxx_runtimes(const void *address);
-/* Whether the block comes from the bootstrap heap, and how large it is. */
-bool next_allocator_is_bootstrap(const void *address, size_t *size);
+
+#define NEXT_ALLOCATOR_BOOTSTRAP_BYTES (64u << 10)
+extern char next_allocator_bootstrap[NEXT_ALLOCATOR_BOOTSTRAP_BYTES];
+
+/* Whether the block comes from the bootstrap heap. Inline: some programs ask for the usable size of each block. */
+static inline bool next_allocator_is_bootstrap(const void *address)
+{
+	return (uintptr_t)address - (uintptr_t)next_allocator_bootstrap <
+	       NEXT_ALLOCATOR_BOOTSTRAP_BYTES;
+}
+/* How large it is then. */
+size_t next_allocator_bootstrap_size(const void *address);
 
 /* The C++ runtime's allocation functions, by mangled name; shared with interpose_new.c. */
 extern const char *const next_allocator_new_names[NEXT_ALLOCATOR_NEW_FORMS];
