@@ -6,6 +6,7 @@ asked for it says so.
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -23,6 +24,7 @@ STL_CHURN = os.path.join(BUILT, "stl_churn")
 NO_SAMPLE = "1024G"
 # What most processors have as first level, and a last one as small as their second, so that what falls out shows.
 CACHES = ["--cache-sim=yes", "--I1=32768,8,64", "--D1=32768,8,64", "--LL=1048576,16,64"]
+LOADERS = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"]
 FOLDERS = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"]
 
 
@@ -63,15 +65,35 @@ def heaptrack_env(**more):
     return dict(os.environ, LD_PRELOAD=HEAPTRACK, DUMP_HEAPTRACK_OUTPUT="/dev/null", **more)
 
 
+CALLGRIND = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+
+
+def counted(text):
+    """The events in what callgrind says at a program's end, or None."""
+    events = re.search(r"Events\s*: (.*)", text)
+    numbers = re.search(r"Collected\s*: (.*)", text)
+    return dict(zip(events[1].split(), map(int, numbers[1].split()))) if events and numbers else None
+
+
 def count(env, argv, *options):
     """What callgrind counts while `argv` runs, by event: "Ir" instructions, and more with CACHES."""
-    done = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *options, *argv], env=env,
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    events = re.search(r"Events\s*: (.*)", done.stderr)
-    numbers = re.search(r"Collected\s*: (.*)", done.stderr)
-    if done.returncode != 0 or not events or not numbers:
+    done = subprocess.run([*CALLGRIND, *options, *argv], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          check=False)
+    events = counted(done.stderr)
+    if done.returncode != 0 or not events:
         raise RuntimeError(f"{' '.join(argv)} under callgrind: exit code {done.returncode}: {done.stderr[-2000:]}")
-    return dict(zip(events[1].split(), map(int, numbers[1].split())))
+    return events
+
+
+def preloaded_by_loader(env, argv):
+    """(environment, command) with LD_PRELOAD handed to the loader of the program itself: heaptrack takes itself out of
+    the environment of the first program that it is in, which would be valgrind."""
+    env = dict(env)
+    library = env.pop("LD_PRELOAD", None)
+    if library is None:
+        return env, argv
+    loader = next(path for path in LOADERS if os.path.exists(path))
+    return env, [loader, "--preload", library, shutil.which(argv[0]), *argv[1:]]
 
 
 def per_operation(env, words, few, many, *options):
