@@ -403,6 +403,25 @@ START_TEST(nobody_waits_longer_than_a_second_nor_for_what_will_not_come)
 }
 END_TEST
 
+START_TEST(a_wait_is_not_prolonged_by_others_while_it_lasts)
+{
+	resync_hurry(&resync, view.now_ns);
+	ck_assert_int_eq(step(0), RESYNC_ASK);
+	ck_assert_int_eq(step(0), RESYNC_READ);
+	for (int i = 0; i < 9; i++) {
+		ck_assert_int_eq(step(100 * MS), RESYNC_READ);
+		read_slice(1, true);
+		resync_hurry(&resync, view.now_ns); /* somebody else */
+		ck_assert(resync_nearly_there(&resync, view.now_ns));
+	}
+	ck_assert_int_eq(step(100 * MS), RESYNC_READ);
+	ck_assert(!resync_nearly_there(&resync, view.now_ns)); /* the first one's second is over */
+	resync_hurry(&resync, view.now_ns);
+	ck_assert(resync_nearly_there(&resync, view.now_ns + S - 1));
+	ck_assert(!resync_nearly_there(&resync, view.now_ns + S));
+}
+END_TEST
+
 static void assert_described(const char *expected)
 {
 	char text[200];
@@ -474,6 +493,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_worker_that_wakes_up_ends_its_reading);
 	tcase_add_test(t, who_waits_for_an_answer_has_a_sleeping_worker_read_at_once);
 	tcase_add_test(t, nobody_waits_longer_than_a_second_nor_for_what_will_not_come);
+	tcase_add_test(t, a_wait_is_not_prolonged_by_others_while_it_lasts);
 	tcase_add_test(t, an_answer_says_how_far_it_is);
 	suite_add_tcase(s, t);
 	return s;

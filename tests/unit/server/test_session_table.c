@@ -2,6 +2,9 @@
  * the worker. */
 #include "config.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -138,6 +141,85 @@ START_TEST(a_segment_that_another_daemon_reads_is_left_alone)
 }
 END_TEST
 
+/* Opening a leased file waits for its holder, who need not care, for up to 45 seconds. Other leases
+ * than this kind cannot be had on a memfd. */
+static bool lease_segment(void)
+{
+	ck_assert_ptr_ne(signal(SIGIO, SIG_IGN), SIG_ERR); /* what tells the holder */
+	if (fcntl(segment.fd, F_SETLEASE, F_RDLCK) == 0)
+		return true;
+	printf("# skipped: this kernel gives no lease on a memfd (%s)\n", strerror(errno));
+	return false;
+}
+
+START_TEST(a_lease_on_the_segment_does_not_stall_who_takes_it)
+{
+	if (!lease_segment())
+		return;
+	ck_assert_int_eq(adopt_for(getpid(), &segment), -EAGAIN);
+	ck_assert_ptr_null(session_table_find(table, getpid()));
+	ck_assert_int_eq(fcntl(segment.fd, F_SETLEASE, F_UNLCK), 0);
+	ck_assert_int_eq(adopt_for(getpid(), &segment), 0);
+}
+END_TEST
+
+START_TEST(a_lease_on_the_segment_does_not_stall_who_pulls_it)
+{
+	struct segment_map *map;
+	const char *why = "";
+	if (!lease_segment())
+		return;
+	int dir_fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char name[16];
+	snprintf(name, sizeof name, "%d", segment.fd);
+	ck_assert_int_eq(segment_map_open(&map, dir_fd, name, &why), -EAGAIN);
+	ck_assert_int_eq(fcntl(segment.fd, F_SETLEASE, F_UNLCK), 0);
+	ck_assert_int_eq(segment_map_open(&map, dir_fd, name, &why), 0);
+	segment_map_free(map);
+	close(dir_fd);
+}
+END_TEST
+
+struct greedy {
+	struct session *session;
+	unsigned rounds;
+	bool stop;
+};
+
+/* Each round is asked for by the end of the one before. */
+static void ask_for_more(void *data)
+{
+	struct greedy *greedy = data;
+	if (++greedy->rounds < 10000 && !greedy->stop)
+		session_table_catch_up(table, greedy->session, ask_for_more, greedy);
+}
+
+static void on_message(uv_async_t *message)
+{
+	*(bool *)message->data = true;
+}
+
+START_TEST(others_get_their_turn_while_rounds_are_due_at_once_for_ever)
+{
+	struct greedy greedy = {0};
+	bool heard = false;
+	uv_async_t message = {.data = &heard};
+	ck_assert_int_eq(uv_async_init(&loop, &message, on_message), 0);
+	ck_assert_int_eq(adopt_for(getpid(), &segment), 0);
+	greedy.session = session_table_find(table, getpid());
+	ask_for_more(&greedy);
+	while (greedy.rounds < 10)
+		uv_run(&loop, UV_RUN_ONCE);
+	uv_async_send(&message);
+	while (!heard)
+		uv_run(&loop, UV_RUN_ONCE);
+	ck_assert_uint_lt(greedy.rounds, 10000);
+	greedy.stop = true;
+	uv_close((uv_handle_t *)&message, NULL);
+	catch_up();
+}
+END_TEST
+
 START_TEST(an_inherited_copy_is_not_the_childs)
 {
 	segment.header->pid_hint = (uint32_t)getppid();
@@ -263,6 +345,9 @@ static Suite *suite(void)
 	tcase_add_test(t, full_rings_are_taken_in_several_turns);
 	tcase_add_test(t, a_segment_is_attached_once);
 	tcase_add_test(t, a_segment_that_another_daemon_reads_is_left_alone);
+	tcase_add_test(t, a_lease_on_the_segment_does_not_stall_who_takes_it);
+	tcase_add_test(t, a_lease_on_the_segment_does_not_stall_who_pulls_it);
+	tcase_add_test(t, others_get_their_turn_while_rounds_are_due_at_once_for_ever);
 	tcase_add_test(t, an_inherited_copy_is_not_the_childs);
 	tcase_add_test(t, a_new_segment_of_the_same_process_supersedes);
 	tcase_add_test(t, whoever_waits_is_called_when_the_table_goes);
