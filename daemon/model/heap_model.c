@@ -1,36 +1,29 @@
 /*
- * Live entries are dense: the last one moves into the place of one that dies, so memory follows the
- * live count in both directions. They lie in chunks, so growing copies nothing. Deaths are kept in
- * two generations, this round's and the last one's; ending a round drops the older.
+ * Deaths are kept in two generations, this round's and the last one's; ending a round drops the
+ * older. A remembered death knows whether its birth was counted. That makes the events commute:
+ * whichever of a sample's events come, in whatever order within two rounds, each counts once.
  *
- * A remembered death knows whether its birth was counted. That makes the events commute: whichever
- * of a sample's events come, in whatever order within two rounds, each counts once.
- *
- * Resync. Time is cut into eras by the requests. An entry's `named` is the era in which it was
- * learned or last named, so what a sweep erases has another one than the present, and a request
- * touches no entry. The eras of five bits are used up after 30 requests; then each entry's is set
- * back by hand.
- *   `told` is the era whose LIVE brought the entry, until its BIRTH is seen. While it is set, the
- * entry may be taken back, so it is not in the cumulative sums yet: those are doubles and maxima,
- * from which nothing can be subtracted exactly. heap_model_sums adds such entries afresh, and they
- * enter for good when they die.
+ * Resync. Which samples have been named since the request is a matter of marks (live_set.c). Besides,
+ * an entry's `told` says who brought it, until its BIRTH is seen: a LIVE, by its epoch modulo 30, or a
+ * reading. What a LIVE has brought may be taken back, so neither is in the cumulative sums yet: those
+ * are doubles and maxima, from which nothing can be subtracted exactly. heap_model_sums adds such
+ * entries afresh, and they enter for good when they die.
+ *   What was read lived when it was read, so it counts whatever becomes of a LIVE that told of it, too.
  */
 #include "model/heap_model.h"
 #include <errno.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/alloc.h"
 #include "base/hash_index.h"
-#include "spprof/wire/segment.h"
+#include "model/live_set.h"
 
-#define CHUNK_ENTRIES 64u
-
-#define ERA_NEVER   0u /* not by a LIVE; before the first request */
-#define ERA_FOREIGN 1u /* of a request too old to be known, or not ours */
-#define ERA_SPARED  1u /* `named` only: found by a reading, and not announced */
-#define ERA_FIRST   2u
-#define ERAS	    32u
+#define TOLD_BIRTH 0u
+#define TOLD_FOUND 1u
+#define TOLD_LIVE  2u /* and the epoch modulo what is left of five bits */
+#define TOLD_KINDS 32u
 
 _Static_assert(sizeof(struct heap_birth) == 48, "heap_model.h states what a live sample costs");
 
@@ -49,75 +42,17 @@ struct death_set {
 
 struct heap_model {
 	struct heap_limits limits;
-	struct hash_index index; /* by id, to positions of live entries */
-	struct heap_birth **chunks;
-	uint32_t chunk_count, chunk_capacity;
+	struct live_set live;
 	struct death_set this_round, last_round;
 	struct estimate_sum *cumulative; /* by stack id */
 	uint32_t stack_count, stack_capacity;
 	struct heap_totals totals;
-	uint32_t era;
-	uint32_t epochs[ERAS]; /* of the eras since the last overflow */
+	uint32_t epoch; /* of the latest request; 0: there was none */
 };
 
 static uint32_t hash_of(uint64_t id)
 {
 	return hash_index_hash(&id, sizeof(id));
-}
-
-static struct heap_birth *entry_at(const struct heap_model *model, uint32_t position)
-{
-	return &model->chunks[position / CHUNK_ENTRIES][position % CHUNK_ENTRIES];
-}
-
-static bool find_live(
-	const struct heap_model *model, uint64_t id, struct hash_cursor *at, uint32_t *position)
-{
-	*at = hash_index_seek(hash_of(id));
-	while (hash_index_next(&model->index, at, position))
-		if (entry_at(model, *position)->id == id)
-			return true;
-	return false;
-}
-
-static void add_chunk(struct heap_model *model)
-{
-	if (model->chunk_count == model->chunk_capacity) {
-		model->chunk_capacity = model->chunk_capacity ? model->chunk_capacity * 2 : 4;
-		model->chunks = alloc_resize(
-			model->chunks, model->chunk_capacity, sizeof(model->chunks[0]));
-	}
-	model->chunks[model->chunk_count++] =
-		alloc_resize(NULL, CHUNK_ENTRIES, sizeof(struct heap_birth));
-}
-
-static void insert_live(struct heap_model *model, const struct heap_birth *birth, uint32_t told)
-{
-	uint32_t position = model->index.count;
-	if (position == model->chunk_count * CHUNK_ENTRIES)
-		add_chunk(model);
-	struct heap_birth *entry = entry_at(model, position);
-	*entry = *birth;
-	entry->named = model->era;
-	entry->told = told;
-	hash_index_insert(&model->index, hash_of(birth->id), position);
-	model->totals.digest += wire_digest(birth->id);
-}
-
-static void remove_live(struct heap_model *model, const struct hash_cursor *at, uint32_t position)
-{
-	uint32_t last = model->index.count - 1;
-	model->totals.digest -= wire_digest(entry_at(model, position)->id);
-	if (position != last) {
-		struct hash_cursor at_last;
-		find_live(model, entry_at(model, last)->id, &at_last, &(uint32_t){0});
-		hash_index_replace(&model->index, &at_last, position);
-		*entry_at(model, position) = *entry_at(model, last);
-	}
-	hash_index_erase(&model->index, at);
-	/* one empty chunk is kept: a count may swing around a boundary */
-	if (last + CHUNK_ENTRIES <= (model->chunk_count - 1) * CHUNK_ENTRIES)
-		free(model->chunks[--model->chunk_count]);
 }
 
 static struct death *find_death(const struct death_set *set, uint64_t id)
@@ -186,9 +121,16 @@ static void add_to_sums(struct heap_model *model, const struct heap_birth *birth
 /* What a LIVE has brought is not in doubt any more. */
 static void confirm(struct heap_model *model, struct heap_birth *entry)
 {
-	if (entry->told != ERA_NEVER)
+	if (entry->told != TOLD_BIRTH)
 		add_to_sums(model, entry);
-	entry->told = ERA_NEVER;
+	entry->told = TOLD_BIRTH;
+}
+
+/* What was swept has been counted as dead by the sweep. */
+static void on_gone(const struct heap_birth *ghost, void *data)
+{
+	if (ghost->told != TOLD_BIRTH)
+		add_to_sums(data, ghost);
 }
 
 static void count_death(struct heap_model *model, uint64_t birth_ns, uint64_t death_ns)
@@ -207,6 +149,7 @@ int heap_model_new(struct heap_model **out, const struct heap_limits *limits)
 		return -EINVAL;
 	struct heap_model *model = alloc_zeroed(1, sizeof(*model));
 	model->limits = *limits;
+	live_set_init(&model->live, on_gone, model);
 	*out = model;
 	return 0;
 }
@@ -215,10 +158,7 @@ struct heap_model *heap_model_free(struct heap_model *model)
 {
 	if (!model)
 		return NULL;
-	for (uint32_t i = 0; i < model->chunk_count; i++)
-		free(model->chunks[i]);
-	free(model->chunks);
-	hash_index_deinit(&model->index);
+	live_set_deinit(&model->live);
 	deinit_deaths(&model->this_round);
 	deinit_deaths(&model->last_round);
 	free(model->cumulative);
@@ -226,52 +166,103 @@ struct heap_model *heap_model_free(struct heap_model *model)
 	return NULL;
 }
 
-/* A BIRTH of what lives: told twice, or overtaken by its LIVE. */
+/* A BIRTH of what lives: told twice, or overtaken by its LIVE or a reading. */
 static void hear_of_live(struct heap_model *model, struct heap_birth *entry)
 {
-	if (entry->told == ERA_NEVER)
+	if (entry->told == TOLD_BIRTH)
 		model->totals.duplicate_births++;
 	else
-		entry->named = model->era;
+		live_set_mark(&model->live, entry, model->live.now);
 	confirm(model, entry);
+}
+
+bool heap_model_hear(struct heap_model *model, uint64_t id)
+{
+	struct heap_birth *entry = live_set_find(&model->live, id);
+	if (entry != NULL) {
+		hear_of_live(model, entry);
+		return true;
+	}
+	const struct death *death = find_remembered(model, id);
+	if (death == NULL || !death->born)
+		return false;
+	model->totals.duplicate_births++;
+	return true;
+}
+
+bool heap_model_has_room(const struct heap_model *model, uint64_t id)
+{
+	return live_set_count(&model->live) < model->limits.max_live ||
+	       find_remembered(model, id) != NULL;
+}
+
+static double bytes_of(const struct heap_birth *birth)
+{
+	return (double)birth->size_bytes /
+	       estimate_probability(birth->size_bytes, birth->interval_bytes);
+}
+
+static void insert(
+	struct heap_model *model, const struct heap_birth *birth, uint32_t mark, uint32_t told)
+{
+	struct heap_birth entry = *birth;
+	entry.told = told;
+	live_set_insert(&model->live, &entry, mark);
+}
+
+/* False: it has not died. */
+static bool is_stillborn(struct heap_model *model, const struct heap_birth *birth)
+{
+	struct death *death = find_remembered(model, birth->id);
+	if (death == NULL)
+		return false;
+	death->born = true;
+	add_to_sums(model, birth);
+	count_death(model, birth->time_ns, death->time_ns);
+	return true;
 }
 
 void heap_model_birth(struct heap_model *model, const struct heap_birth *birth)
 {
 	struct heap_totals *totals = &model->totals;
-	struct hash_cursor at;
-	struct death *death = find_remembered(model, birth->id);
-	uint32_t position;
-	if (find_live(model, birth->id, &at, &position)) {
-		hear_of_live(model, entry_at(model, position));
-		return;
-	}
-	if (death && death->born) {
-		totals->duplicate_births++;
-		return;
-	}
 	totals->births++;
+	if (is_stillborn(model, birth))
+		return;
 	add_to_sums(model, birth);
-	if (death) {
+	if (heap_model_has_room(model, birth->id)) {
+		insert(model, birth, model->live.now, TOLD_BIRTH);
+		return;
+	}
+	totals->folded_samples++;
+	totals->folded_bytes += bytes_of(birth);
+}
+
+uint64_t heap_model_folded(const struct heap_model *model)
+{
+	return model->totals.folded_samples;
+}
+
+/* Its birth was counted and is in the sums. */
+void heap_model_unfold(struct heap_model *model, const struct heap_birth *birth)
+{
+	struct heap_totals *totals = &model->totals;
+	totals->folded_samples--;
+	totals->folded_bytes =
+		totals->folded_samples > 0 ? fmax(0, totals->folded_bytes - bytes_of(birth)) : 0;
+	struct death *death = find_remembered(model, birth->id);
+	if (death != NULL) {
 		death->born = true;
 		count_death(model, birth->time_ns, death->time_ns);
-	} else if (model->index.count < model->limits.max_live) {
-		insert_live(model, birth, ERA_NEVER);
 	} else {
-		totals->folded_samples++;
-		totals->folded_bytes +=
-			(double)birth->size_bytes /
-			estimate_probability(birth->size_bytes, birth->interval_bytes);
+		insert(model, birth, model->live.now, TOLD_BIRTH);
 	}
 }
 
-static void bury(
-	struct heap_model *model, const struct hash_cursor *at, uint32_t position, uint64_t time_ns)
+static void bury(struct heap_model *model, struct heap_birth *entry, uint64_t time_ns)
 {
-	struct heap_birth *entry = entry_at(model, position);
 	confirm(model, entry);
 	count_death(model, entry->time_ns, time_ns);
-	remove_live(model, at, position);
+	live_set_remove(&model->live, entry);
 }
 
 /* The death itself may come behind a taking back, whose place it takes; told twice it counts once.
@@ -296,12 +287,11 @@ static void remember_or_count(struct heap_model *model, const struct death *deat
 
 void heap_model_death(struct heap_model *model, uint64_t id, uint64_t time_ns)
 {
-	struct hash_cursor at;
-	uint32_t position;
 	struct death death = {.id = id, .time_ns = time_ns};
 	struct death *known = NULL;
-	if (find_live(model, id, &at, &position)) {
-		bury(model, &at, position, time_ns);
+	struct heap_birth *entry = live_set_find(&model->live, id);
+	if (entry != NULL) {
+		bury(model, entry, time_ns);
 		death.born = true;
 	} else if ((known = find_remembered(model, id)) != NULL) {
 		hear_again(model, known, time_ns);
@@ -321,138 +311,117 @@ void heap_model_end_round(struct heap_model *model)
 	model->this_round = oldest;
 }
 
-static void forget_eras(struct heap_model *model)
-{
-	for (uint32_t i = 0; i < model->index.count; i++) {
-		struct heap_birth *entry = entry_at(model, i);
-		entry->named = ERA_NEVER;
-		if (entry->told != ERA_NEVER)
-			entry->told = ERA_FOREIGN;
-	}
-	memset(model->epochs, 0, sizeof(model->epochs));
-	model->era = ERA_FIRST;
-}
-
 void heap_model_request(struct heap_model *model, uint32_t epoch)
 {
-	if (model->era < ERA_FIRST || model->era == ERAS - 1)
-		forget_eras(model);
-	else
-		model->era++;
-	model->epochs[model->era] = epoch;
-	model->totals.refused_lives = 0;
+	live_set_request(&model->live);
+	model->epoch = epoch;
 }
 
-/* The latest one: epochs come again, long after. */
-static uint32_t era_of(const struct heap_model *model, uint32_t epoch)
+static uint32_t told_by(uint32_t epoch)
 {
-	for (uint32_t era = model->era; era >= ERA_FIRST; era--)
-		if (model->epochs[era] == epoch)
-			return era;
-	return ERA_FOREIGN;
+	return TOLD_LIVE + epoch % (TOLD_KINDS - TOLD_LIVE);
 }
 
 static bool is_current(const struct heap_model *model, uint32_t epoch)
 {
-	return model->era >= ERA_FIRST && model->epochs[model->era] == epoch;
+	return model->epoch != 0 && model->epoch == epoch;
 }
 
-bool heap_model_name(struct heap_model *model, uint64_t id, uint32_t epoch)
+/* Not an entry, and not to become one. */
+static bool is_done_with(const struct heap_model *model, uint64_t id)
 {
-	struct hash_cursor at;
-	uint32_t position;
-	if (find_live(model, id, &at, &position)) {
-		if (is_current(model, epoch))
-			entry_at(model, position)->named = model->era;
-		return true;
-	}
 	const struct death *death = find_remembered(model, id);
 	return death && (death->born || death->taken_back);
 }
 
+bool heap_model_name(struct heap_model *model, uint64_t id, uint32_t epoch)
+{
+	struct heap_birth *entry = live_set_find(&model->live, id);
+	if (entry == NULL)
+		return is_done_with(model, id);
+	if (is_current(model, epoch))
+		live_set_mark(&model->live, entry, model->live.now);
+	return true;
+}
+
 bool heap_model_knows(const struct heap_model *model, uint64_t id)
 {
-	struct hash_cursor at;
-	return find_live(model, id, &at, &(uint32_t){0}) || find_remembered(model, id);
+	return live_set_find(&model->live, id) || find_remembered(model, id);
 }
 
 void heap_model_live(struct heap_model *model, const struct heap_birth *birth, uint32_t epoch)
 {
-	struct heap_totals *totals = &model->totals;
-	struct death *death = find_remembered(model, birth->id);
-	if (!death && model->index.count >= model->limits.max_live) {
-		totals->refused_lives++;
-		return;
-	}
-	totals->births++;
-	if (!death) {
-		insert_live(model, birth, era_of(model, epoch));
-		return;
-	}
-	death->born = true;
-	add_to_sums(model, birth);
-	count_death(model, birth->time_ns, death->time_ns);
+	model->totals.births++;
+	if (!is_stillborn(model, birth))
+		insert(model, birth, model->live.now, told_by(epoch));
 }
 
-void heap_model_take_back(struct heap_model *model, uint64_t id, uint32_t epoch)
+bool heap_model_take_back(
+	struct heap_model *model, uint64_t id, uint32_t epoch, struct heap_birth *out)
 {
-	struct hash_cursor at;
-	uint32_t position;
 	struct death death = {.id = id, .taken_back = true};
-	if (find_live(model, id, &at, &position)) {
-		if (entry_at(model, position)->told == era_of(model, epoch)) {
-			model->totals.births--;
-			model->totals.taken_back++;
-			remove_live(model, &at, position);
-		} else {
-			bury(model, &at, position, 0);
-			death.born = true;
-		}
-	} else if (find_remembered(model, id)) {
-		return;
+	struct heap_birth *entry = live_set_find(&model->live, id);
+	if (entry == NULL && find_remembered(model, id))
+		return false;
+	bool withdrawn = entry != NULL && entry->told == told_by(epoch);
+	if (withdrawn) {
+		*out = *entry;
+		model->totals.births--;
+		model->totals.taken_back++;
+		live_set_remove(&model->live, entry);
+	} else if (entry != NULL) {
+		bury(model, entry, 0);
+		death.born = true;
 	}
 	remember_or_count(model, &death);
+	return withdrawn;
 }
 
-void heap_model_spare(struct heap_model *model, uint64_t id, bool fresh)
+bool heap_model_find(struct heap_model *model, uint64_t id, bool announced, uint32_t epoch)
 {
-	struct hash_cursor at;
-	uint32_t position;
-	if (!find_live(model, id, &at, &position))
-		return;
-	struct heap_birth *entry = entry_at(model, position);
-	if (fresh || entry->named != model->era)
-		entry->named = ERA_SPARED;
+	struct live_set *live = &model->live;
+	struct heap_birth *entry = live_set_find(live, id);
+	if (entry == NULL)
+		return is_done_with(model, id);
+	if (entry->told != TOLD_BIRTH)
+		entry->told = TOLD_FOUND;
+	if (announced && is_current(model, epoch))
+		live_set_mark(live, entry, live->now);
+	else if (!announced && entry->named != live->now)
+		live_set_mark(live, entry, live->found);
+	return true;
+}
+
+void heap_model_found(struct heap_model *model, const struct heap_birth *birth, bool announced)
+{
+	model->totals.births++;
+	if (!is_stillborn(model, birth))
+		insert(model, birth, announced ? model->live.now : model->live.found, TOLD_FOUND);
 }
 
 void heap_model_begin_reading(struct heap_model *model)
 {
-	for (uint32_t i = 0; i < model->index.count; i++)
-		if (entry_at(model, i)->named == ERA_SPARED)
-			entry_at(model, i)->named = ERA_NEVER;
+	live_set_begin_reading(&model->live);
 }
 
 uint64_t heap_model_sweep(struct heap_model *model, bool spare)
 {
-	uint64_t swept = 0;
-	/* Downwards: what moves into a gap has been looked at. */
-	for (uint32_t i = model->index.count; i-- > 0;) {
-		struct hash_cursor at;
-		uint32_t named = entry_at(model, i)->named;
-		if (named == model->era || (spare && named == ERA_SPARED))
-			continue;
-		find_live(model, entry_at(model, i)->id, &at, &(uint32_t){0});
-		bury(model, &at, i, 0);
-		swept++;
-	}
+	uint64_t swept = live_set_sweep(&model->live, spare);
+	model->totals.deaths += swept;
 	model->totals.inferred_deaths += swept;
 	return swept;
+}
+
+bool heap_model_tidy(struct heap_model *model)
+{
+	return live_set_tidy(&model->live);
 }
 
 void heap_model_totals(const struct heap_model *model, struct heap_totals *out)
 {
 	*out = model->totals;
-	out->live = model->index.count;
+	out->live = live_set_count(&model->live);
+	out->digest = live_set_digest(&model->live);
 }
 
 void heap_model_sums(const struct heap_model *model, struct estimate_sum *live,
@@ -460,12 +429,20 @@ void heap_model_sums(const struct heap_model *model, struct estimate_sum *live,
 {
 	memset(live, 0, stacks * sizeof(live[0]));
 	memset(cumulative, 0, stacks * sizeof(cumulative[0]));
-	for (uint32_t i = 0; i < model->index.count; i++) {
-		const struct heap_birth *entry = entry_at(model, i);
+	for (uint32_t i = 0; i < model->live.count; i++) {
+		const struct heap_birth *entry = live_set_at(&model->live, i);
 		uint32_t stack = entry->stack < stacks ? entry->stack : 0;
-		estimate_add(&live[stack], entry->size_bytes, entry->interval_bytes);
-		if (entry->told != ERA_NEVER)
-			estimate_add(&cumulative[stack], entry->size_bytes, entry->interval_bytes);
+		bool lives = !live_set_is_ghost(&model->live, entry);
+		bool summed = entry->told == TOLD_BIRTH;
+		struct estimate_sum one = {0};
+		if (summed && lives)
+			estimate_add(&live[stack], entry->size_bytes, entry->interval_bytes);
+		if (summed)
+			continue;
+		estimate_add(&one, entry->size_bytes, entry->interval_bytes);
+		estimate_merge(&cumulative[stack], &one);
+		if (lives)
+			estimate_merge(&live[stack], &one);
 	}
 	for (uint32_t i = 0; i < model->stack_count; i++)
 		estimate_merge(&cumulative[i < stacks ? i : 0], &model->cumulative[i]);
@@ -474,8 +451,9 @@ void heap_model_sums(const struct heap_model *model, struct estimate_sum *live,
 void heap_model_each_live(const struct heap_model *model,
 	void (*visit)(const struct heap_birth *entry, void *data), void *data)
 {
-	for (uint32_t i = 0; i < model->index.count; i++)
-		visit(entry_at(model, i), data);
+	for (uint32_t i = 0; i < model->live.count; i++)
+		if (!live_set_is_ghost(&model->live, live_set_at(&model->live, i)))
+			visit(live_set_at(&model->live, i), data);
 }
 
 static size_t death_set_bytes(const struct death_set *set)
@@ -485,9 +463,7 @@ static size_t death_set_bytes(const struct death_set *set)
 
 size_t heap_model_bytes(const struct heap_model *model)
 {
-	return sizeof(*model) + hash_index_bytes(&model->index) +
-	       (size_t)model->chunk_count * CHUNK_ENTRIES * sizeof(struct heap_birth) +
-	       model->chunk_capacity * sizeof(model->chunks[0]) +
-	       death_set_bytes(&model->this_round) + death_set_bytes(&model->last_round) +
+	return sizeof(*model) + live_set_bytes(&model->live) + death_set_bytes(&model->this_round) +
+	       death_set_bytes(&model->last_round) +
 	       model->stack_capacity * sizeof(model->cumulative[0]);
 }

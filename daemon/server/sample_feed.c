@@ -5,6 +5,7 @@
  */
 #include "server/sample_feed.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -21,6 +22,7 @@ struct sample_feed {
 	bool (*refresh)(uint32_t epoch, void *data);
 	void *data;
 	bool frozen;
+	uint64_t hears_from_ns;
 	uint32_t max_epoch; /* of all records so far: mappings read from now on are at least that
 			       new */
 	struct sample_feed_stats stats;
@@ -70,14 +72,6 @@ static void resolve(struct sample_feed *feed, uint64_t return_address, uint32_t 
 	feed->stats.unmapped_frames += r == MODULE_MAP_UNKNOWN;
 }
 
-static void take_note_of_stack(struct sample_feed *feed, const struct wire_birth *birth)
-{
-	feed->stats.by_stop[birth->stop < WIRE_STOP_KINDS ? birth->stop : WIRE_STOP_UNSUPPORTED]++;
-	feed->stats.guessed += birth->guessed > 0;
-	if (birth->module_epoch > feed->max_epoch)
-		feed->max_epoch = birth->module_epoch;
-}
-
 static uint32_t intern_frames(struct sample_feed *feed, const struct wire_birth *birth)
 {
 	struct stack_frame frames[WIRE_MAX_FRAMES];
@@ -98,81 +92,153 @@ static uint32_t intern_not_kept(struct sample_feed *feed)
 	return stack_table_intern(feed->stacks, &stack);
 }
 
+/* An entry's `kind`: what is counted of its stack. */
+#define KIND_NOT_KEPT ((unsigned)WIRE_STOP_KINDS)
+#define KIND_GUESSED  8u
+
+_Static_assert(KIND_NOT_KEPT < KIND_GUESSED, "four bits are enough");
+
+static unsigned kind_of(const struct wire_birth *birth)
+{
+	unsigned stop = birth->stop < WIRE_STOP_KINDS ? birth->stop : WIRE_STOP_UNSUPPORTED;
+	if (birth->record.type == WIRE_LIVE && (birth->record.flags & WIRE_STACK_NOT_KEPT))
+		return KIND_NOT_KEPT;
+	return birth->guessed > 0 ? stop | KIND_GUESSED : stop;
+}
+
+/* `by` is 1 or -1. */
+static void count(struct sample_feed *feed, unsigned kind, uint64_t by)
+{
+	feed->stats.births += by;
+	if (kind == KIND_NOT_KEPT) {
+		feed->stats.not_kept += by;
+		return;
+	}
+	feed->stats.by_stop[kind % KIND_GUESSED] += by;
+	feed->stats.guessed += kind & KIND_GUESSED ? by : 0;
+}
+
 static struct heap_birth make_entry(struct sample_feed *feed, const struct wire_birth *birth)
 {
-	bool not_kept =
-		birth->record.type == WIRE_LIVE && (birth->record.flags & WIRE_STACK_NOT_KEPT);
-	if (not_kept)
-		feed->stats.not_kept++;
-	else
-		take_note_of_stack(feed, birth);
-	feed->stats.births++;
+	unsigned kind = kind_of(birth);
+	if (birth->module_epoch > feed->max_epoch)
+		feed->max_epoch = birth->module_epoch;
 	return (struct heap_birth){
 		.id = birth->id,
 		.size_bytes = birth->size_bytes,
 		.interval_bytes = birth->interval_bytes,
-		.time_ns = birth->time_ns,
+		.time_ns = birth->time_ns & HEAP_TIME_MAX,
+		.kind = kind & 15,
 		.address = birth->address,
 		.tid = birth->tid & HEAP_TID_MAX,
-		.stack = not_kept ? intern_not_kept(feed) : intern_frames(feed, birth),
+		.stack = kind == KIND_NOT_KEPT ? intern_not_kept(feed) : intern_frames(feed, birth),
 	};
+}
+
+static double bytes_of(const struct wire_birth *birth)
+{
+	return (double)birth->size_bytes /
+	       estimate_probability(birth->size_bytes, birth->interval_bytes);
+}
+
+void sample_feed_hears_from(struct sample_feed *feed, uint64_t monotonic_ns)
+{
+	feed->hears_from_ns = monotonic_ns;
 }
 
 void sample_feed_birth(struct sample_feed *feed, const struct wire_birth *birth)
 {
+	if (heap_model_hear(feed->heap, birth->id))
+		return;
+	count(feed, kind_of(birth), 1);
 	if (feed->frozen) {
-		take_note_of_stack(feed, birth);
-		feed->stats.births++;
 		feed->stats.folded_samples++;
-		feed->stats.folded_bytes +=
-			(double)birth->size_bytes /
-			estimate_probability(birth->size_bytes, birth->interval_bytes);
+		feed->stats.folded_bytes += bytes_of(birth);
 		return;
 	}
 	struct heap_birth entry = make_entry(feed, birth);
 	heap_model_birth(feed->heap, &entry);
 }
 
-static void add_live(struct sample_feed *feed, const struct wire_birth *live, uint32_t epoch)
+/* Its BIRTH came here, or was lost. */
+static bool has_been_heard(const struct sample_feed *feed, const struct wire_birth *live)
 {
-	if (feed->frozen) {
-		feed->stats.refused_lives++;
-		return;
-	}
+	return live->time_ns >= feed->hears_from_ns;
+}
+
+static bool has_room(struct sample_feed *feed, const struct wire_birth *live)
+{
+	if (!feed->frozen && heap_model_has_room(feed->heap, live->id))
+		return true;
+	feed->stats.refused_lives++;
+	feed->stats.unheard_lives += !has_been_heard(feed, live);
+	return false;
+}
+
+/* Which ones were folded is not remembered: what is told again, had its BIRTH here and is not in the
+ * model is one of them, as long as there are any. It has been counted when it was folded. */
+static bool unfold(struct sample_feed *feed, const struct wire_birth *live)
+{
+	struct sample_feed_stats *stats = &feed->stats;
+	if (!has_been_heard(feed, live) ||
+		(stats->folded_samples == 0 && heap_model_folded(feed->heap) == 0))
+		return false;
 	struct heap_birth entry = make_entry(feed, live);
-	heap_model_live(feed->heap, &entry, epoch);
+	if (stats->folded_samples == 0) {
+		heap_model_unfold(feed->heap, &entry);
+		return true;
+	}
+	stats->folded_samples--;
+	stats->folded_bytes =
+		stats->folded_samples > 0 ? fmax(0, stats->folded_bytes - bytes_of(live)) : 0;
+	heap_model_birth(feed->heap, &entry);
+	return true;
+}
+
+static struct heap_birth make_counted(struct sample_feed *feed, const struct wire_birth *live)
+{
+	struct heap_birth entry = make_entry(feed, live);
+	count(feed, entry.kind, 1);
+	return entry;
 }
 
 void sample_feed_live(struct sample_feed *feed, const struct wire_birth *live)
 {
-	if (!heap_model_name(feed->heap, live->id, live->epoch))
-		add_live(feed, live, live->epoch);
+	if (heap_model_name(feed->heap, live->id, live->epoch) || !has_room(feed, live) ||
+		unfold(feed, live))
+		return;
+	struct heap_birth entry = make_counted(feed, live);
+	heap_model_live(feed->heap, &entry, live->epoch);
 }
 
+/* Whose birth was not announced has been folded by nobody. */
 void sample_feed_found(
 	struct sample_feed *feed, const struct wire_birth *entry, bool announced, uint32_t epoch)
 {
-	if (announced) {
-		if (!heap_model_name(feed->heap, entry->id, epoch))
-			add_live(feed, entry, epoch);
+	if (heap_model_find(feed->heap, entry->id, announced, epoch) || !has_room(feed, entry) ||
+		(announced && unfold(feed, entry)))
 		return;
-	}
-	bool fresh = !heap_model_knows(feed->heap, entry->id);
-	if (fresh)
-		add_live(feed, entry, epoch);
-	heap_model_spare(feed->heap, entry->id, fresh);
+	struct heap_birth found = make_counted(feed, entry);
+	heap_model_found(feed->heap, &found, announced);
 }
 
 void sample_feed_request(struct sample_feed *feed, uint32_t epoch)
 {
-	feed->stats.refused_lives = 0;
+	feed->stats.refused_lives = feed->stats.unheard_lives = 0;
 	heap_model_request(feed->heap, epoch);
+}
+
+static void take_back(struct sample_feed *feed, const struct wire_death *death)
+{
+	struct heap_birth withdrawn;
+	if (heap_model_take_back(feed->heap, death->id, death->epoch, &withdrawn))
+		count(feed, withdrawn.kind, (uint64_t)-1);
 }
 
 void sample_feed_death(struct sample_feed *feed, const struct wire_death *death)
 {
 	if (death->epoch != 0)
-		heap_model_take_back(feed->heap, death->id, death->epoch);
+		take_back(feed, death);
 	else
 		heap_model_death(feed->heap, death->id, death->time_ns);
 }

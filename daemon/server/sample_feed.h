@@ -15,15 +15,23 @@ struct options_limits;
 struct sample_feed;
 struct stack_table;
 
+/*
+ * Each sample counts once: in `births` when a BIRTH, a LIVE or a reading tells of it first; in
+ * `unheard_lives` alone if there was no room when it was told again and it was born before this daemon
+ * took records; in the worker's count of losses alone if it was born later, and its BIRTH was lost.
+ * What a LIVE alone had told of and has taken back is in none.
+ */
 struct sample_feed_stats {
-	uint64_t births;		   /* samples heard of, by a BIRTH or else by a LIVE */
-	uint64_t by_stop[WIRE_STOP_KINDS]; /* of these, by why their stack ends */
-	uint64_t guessed;		   /* of these, with guessed frames */
-	uint64_t frames, unmapped_frames;  /* of all these stacks */
-	uint64_t not_kept;		   /* of these, without their stack */
-	uint64_t refused_lives;		   /* told since the latest request, while frozen */
-	uint64_t folded_samples;	   /* past the daemon's memory bound: not in the model */
+	uint64_t births;		   /* the model's births, and `folded_samples` */
+	uint64_t by_stop[WIRE_STOP_KINDS]; /* of the births, by why their stack ends */
+	uint64_t guessed;		   /* of the births, with guessed frames */
+	uint64_t not_kept;		   /* of the births, without their stack */
+	uint64_t folded_samples;	   /* of the births, while frozen: not in the model */
 	double folded_bytes;
+	uint64_t frames, unmapped_frames; /* looked up for whatever sample */
+	/* Told or read since the latest request, past a bound: the copy is short of so many. Of these,
+	 * those of which nothing else tells. */
+	uint64_t refused_lives, unheard_lives;
 };
 
 /* `refresh` is asked when a record names code that the map does not know, with the record's
@@ -31,6 +39,9 @@ struct sample_feed_stats {
 int sample_feed_new(struct sample_feed **out, const struct options_limits *limits,
 	struct module_map *modules, bool (*refresh)(uint32_t epoch, void *data), void *data);
 struct sample_feed *sample_feed_free(struct sample_feed *feed);
+
+/* Samples born before have been told to somebody else, or to nobody; 0, the default: there are none. */
+void sample_feed_hears_from(struct sample_feed *feed, uint64_t monotonic_ns);
 
 void sample_feed_birth(struct sample_feed *feed, const struct wire_birth *birth);
 void sample_feed_death(struct sample_feed *feed, const struct wire_death *death);

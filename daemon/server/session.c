@@ -194,6 +194,10 @@ int session_new(
 	session_quality_begin(&session->quality, &session->last_counters,
 		claim->attach == SESSION_PULL, read_before, wall_clock_unix_ns());
 	begin_resync(session, read_before > 0);
+	if (read_before > 0)
+		sample_feed_hears_from(session->feed, wall_clock_monotonic_ns());
+	else if (session->segment_info.flags & WIRE_FLAG_FORKED)
+		sample_feed_hears_from(session->feed, session->segment_info.load_ns);
 	claim->process = PROCESS_HANDLE_INIT;
 	*out = session;
 	return 0;
@@ -311,12 +315,15 @@ unsigned session_told_percent(struct session *session)
 static void compare(struct session *session, bool final)
 {
 	struct heap_totals totals;
+	struct sample_feed_stats feed;
 	segment_map_counters(session->segment, &session->last_counters);
 	heap_model_totals(sample_feed_heap(session->feed), &totals);
+	sample_feed_stats(session->feed, &feed);
 	session_quality_compare(&session->quality, &session->last_counters, &totals,
 		session->last_consumer.records, session->segment_info.ring_count, final);
 	/* A copy that is short of memory differs, and would do so again. */
-	if (session->quality.differs && totals.folded_samples == 0 && totals.refused_lives == 0)
+	if (session->quality.differs &&
+		totals.folded_samples + feed.folded_samples + feed.refused_lives == 0)
 		resync_want(&session->resync.state, RESYNC_DIFFERENCE, wall_clock_monotonic_ns());
 }
 

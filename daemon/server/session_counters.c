@@ -76,7 +76,7 @@ static void add_losses(struct counter_list *list, const struct segment_counters 
 static void add_capture(struct counter_list *list, const struct sample_feed_stats *feed)
 {
 	double births = feed->births > 0 ? (double)feed->births : 1;
-	ADD("stacks_seen", feed->births, "samples read, each with a stack");
+	ADD("stacks_seen", feed->births, "samples that were told of, each once");
 	ADD("stacks_whole", feed->by_stop[WIRE_STOP_END], "stacks walked to their outermost frame");
 	ADD("stacks_whole_percent", 100.0 * (double)feed->by_stop[WIRE_STOP_END] / births,
 		"share of these");
@@ -131,7 +131,8 @@ static void add_model(
 		"half of the freed samples lived less long");
 	ADD("lifetime_p90_seconds", lifetime_at(&totals, 0.9),
 		"nine in ten of the freed samples lived less long");
-	ADD("folded_samples", quality.folded_samples, "samples folded away at a bound of memory");
+	ADD("folded_samples", quality.folded_samples,
+		"samples folded away at a bound of memory, each once");
 	ADD("folded_bytes", quality.folded_bytes, "estimated bytes that these stood for");
 	ADD("unique_stacks", stack_table_count(session_stacks(session)) - 1, "distinct stacks");
 	ADD("stack_table_bytes", stack_table_bytes(session_stacks(session)), "memory of these");

@@ -182,10 +182,9 @@ void session_quality_judge(struct session_quality_state *state, enum resync_reas
 	const struct sample_feed_stats *feed, const struct heap_totals *totals,
 	uint64_t folded_stacks, struct snapshot_quality *out)
 {
-	uint64_t folded = totals->folded_samples + totals->refused_lives + feed->folded_samples +
-			  feed->refused_lives;
+	uint64_t folded = totals->folded_samples + feed->folded_samples;
 	bool from_start = state->read_before == 0 && state->lost_before == 0;
-	explain(state, reason, counters, consumer, folded > 0);
+	explain(state, reason, counters, consumer, folded + feed->refused_lives > 0);
 	*out = (struct snapshot_quality){
 		.from_start = from_start,
 		.allocated_since_unix_ns = from_start ? 0 : state->attached_unix_ns,
@@ -199,7 +198,7 @@ void session_quality_judge(struct session_quality_state *state, enum resync_reas
 		.stacks_stopped = feed->births - feed->not_kept - feed->by_stop[WIRE_STOP_END] -
 				  feed->by_stop[WIRE_STOP_MAX],
 		.stacks_guessed = feed->guessed,
-		.folded_samples = folded + folded_stacks,
+		.folded_samples = folded + feed->unheard_lives + folded_stacks,
 		.folded_bytes = totals->folded_bytes + feed->folded_bytes,
 	};
 }

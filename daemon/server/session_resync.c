@@ -192,7 +192,9 @@ bool session_resync_round_ended(
 	/* The worker has woken up, or it is to be asked anew. */
 	if (!resync->state.reading)
 		map_reading_deinit(&resync->reading);
-	return resync_needs_round(&resync->state, view.now_ns);
+	/* What was swept is gone; its memory follows in slices. */
+	bool tidying = heap_model_tidy(sample_feed_heap(resync->feed));
+	return tidying || resync_needs_round(&resync->state, view.now_ns);
 }
 
 void session_resync_describe(const struct session_resync *resync, const struct resync_view *view,

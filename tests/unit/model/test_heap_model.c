@@ -39,7 +39,8 @@ static struct heap_birth birth_of(uint64_t id)
 static void give_birth(struct heap_model *model, uint64_t id)
 {
 	struct heap_birth birth = birth_of(id);
-	heap_model_birth(model, &birth);
+	if (!heap_model_hear(model, id))
+		heap_model_birth(model, &birth);
 }
 
 START_TEST(a_birth_lives_until_its_death)
@@ -123,7 +124,7 @@ START_TEST(lifetimes_are_counted_by_powers_of_two_in_either_order)
 		struct heap_birth birth = birth_of(i + 1);
 		if (i % 2)
 			heap_model_birth(model, &birth);
-		heap_model_death(model, birth.id, birth.time_ns + lifetimes_ns[i]);
+		heap_model_death(model, birth.id, (uint64_t)birth.time_ns + lifetimes_ns[i]);
 		if (i % 2 == 0)
 			heap_model_birth(model, &birth);
 	}
@@ -145,8 +146,23 @@ END_TEST
 static void tell_live(struct heap_model *model, uint64_t id, uint32_t epoch)
 {
 	struct heap_birth birth = birth_of(id);
-	if (!heap_model_name(model, id, epoch))
+	if (!heap_model_name(model, id, epoch) && heap_model_has_room(model, id))
 		heap_model_live(model, &birth, epoch);
+}
+
+static bool take_back(struct heap_model *model, uint64_t id, uint32_t epoch)
+{
+	struct heap_birth withdrawn;
+	bool taken = heap_model_take_back(model, id, epoch, &withdrawn);
+	ck_assert(!taken || withdrawn.id == id);
+	return taken;
+}
+
+static void read_entry(struct heap_model *model, uint64_t id, bool announced, uint32_t epoch)
+{
+	struct heap_birth birth = birth_of(id);
+	if (!heap_model_find(model, id, announced, epoch))
+		heap_model_found(model, &birth, announced);
 }
 
 static struct estimate_sum cumulative_of(const struct heap_model *model)
@@ -236,7 +252,7 @@ START_TEST(without_a_request_a_sweep_erases_nothing)
 	tell_live(model, 2, 9); /* answers an earlier daemon */
 	ck_assert_uint_eq(heap_model_sweep(model, false), 0);
 	assert_counts(model, 2, 0, 2);
-	heap_model_take_back(model, 2, 9);
+	take_back(model, 2, 9);
 	assert_counts(model, 1, 0, 1);
 	heap_model_free(model);
 }
@@ -251,7 +267,7 @@ START_TEST(what_a_live_brought_is_taken_back_without_a_trace)
 	heap_model_request(model, 4);
 	for (uint64_t id = 100; id < 1100; id++) {
 		tell_live(model, id, 4);
-		heap_model_take_back(model, id, 4);
+		take_back(model, id, 4);
 	}
 	assert_counts(model, 20, 0, 20);
 	after = cumulative_of(model);
@@ -273,8 +289,8 @@ START_TEST(what_is_known_from_elsewhere_dies_when_a_live_is_taken_back)
 	heap_model_request(model, 5);
 	tell_live(model, 1, 5);
 	tell_live(model, 2, 5); /* told by the request before */
-	heap_model_take_back(model, 1, 5);
-	heap_model_take_back(model, 2, 5);
+	take_back(model, 1, 5);
+	take_back(model, 2, 5);
 	assert_counts(model, 2, 2, 0);
 	ck_assert_uint_eq(totals_of(model).taken_back, 0);
 	ck_assert_uint_eq(totals_of(model).inferred_deaths, 0);
@@ -294,7 +310,7 @@ START_TEST(a_birth_and_its_live_count_once_in_whatever_order)
 			if (*event == 'L')
 				tell_live(model, 1, 4);
 			else if (*event == 'T')
-				heap_model_take_back(model, 1, 4);
+				take_back(model, 1, 4);
 			else if (*event == 'B')
 				give_birth(model, 1);
 			else
@@ -321,7 +337,7 @@ START_TEST(a_birth_overtaken_by_its_live_is_no_duplicate_and_not_swept)
 	give_birth(model, 1);
 	assert_counts(model, 1, 0, 1);
 	ck_assert_uint_eq(heap_model_sweep(model, false), 0);
-	heap_model_take_back(model, 1, 1); /* too late: its birth is known */
+	take_back(model, 1, 1); /* too late: its birth is known */
 	assert_counts(model, 1, 1, 0);
 	heap_model_free(model);
 }
@@ -337,8 +353,8 @@ START_TEST(more_requests_than_there_are_eras_mix_nothing_up)
 		tell_live(model, 1000 + epoch, epoch);
 		assert_counts(model, 1 + epoch, 0, 1 + epoch);
 	}
-	heap_model_take_back(model, 1200, 200);
-	heap_model_take_back(model, 1180, 200); /* it was 180 that brought it */
+	take_back(model, 1200, 200);
+	take_back(model, 1180, 200); /* it was 180 that brought it */
 	assert_counts(model, 200, 1, 199);
 	heap_model_request(model, 201);
 	tell_live(model, 1, 201);
@@ -353,17 +369,14 @@ START_TEST(what_was_read_and_will_not_be_told_of_is_swept_unless_it_is_named)
 	struct heap_model *model = new_model(&roomy);
 	heap_model_request(model, 6);
 	for (uint64_t id = 1; id <= 3; id++) {
-		struct heap_birth birth = birth_of(id);
 		ck_assert(!heap_model_knows(model, id));
-		heap_model_live(model, &birth, 6);
-		heap_model_spare(model, id, true);
+		read_entry(model, id, false, 6);
 		ck_assert(heap_model_knows(model, id));
 	}
 	ck_assert_uint_eq(heap_model_sweep(model, true), 0);
 	heap_model_begin_reading(model); /* another one */
-	heap_model_spare(model, 1, false);
-	heap_model_spare(model, 2, false);
-	heap_model_spare(model, 3, false);
+	for (uint64_t id = 1; id <= 3; id++)
+		read_entry(model, id, false, 6);
 	tell_live(model, 1, 6);
 	give_birth(model, 2);
 	ck_assert_uint_eq(heap_model_sweep(model, false), 1);
@@ -381,10 +394,244 @@ START_TEST(what_is_told_again_past_max_live_is_refused_and_not_summed_up)
 		for (uint64_t id = 1; id <= 25; id++)
 			tell_live(model, id, epoch);
 		assert_counts(model, 10, 0, 10);
-		ck_assert_uint_eq(totals_of(model).refused_lives, 15);
 		ck_assert_uint_eq(heap_model_sweep(model, false), 0);
 	}
 	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(what_was_read_is_not_taken_back)
+{
+	for (int announced = 0; announced < 2; announced++) {
+		struct heap_model *model = new_model(&roomy);
+		heap_model_request(model, 4);
+		read_entry(model, 1, announced, 4);
+		tell_live(model, 2, 4);
+		read_entry(model, 2, announced, 4); /* told of by a LIVE, and read as well */
+		ck_assert(!take_back(model, 1, 4));
+		ck_assert(!take_back(model, 2, 4));
+		assert_counts(model, 2, 2, 0);
+		ck_assert_uint_eq(totals_of(model).taken_back, 0);
+		heap_model_free(model);
+	}
+}
+END_TEST
+
+START_TEST(the_birth_of_what_was_read_is_no_duplicate)
+{
+	struct heap_model *model = new_model(&roomy);
+	heap_model_request(model, 4);
+	read_entry(model, 1, false, 4);
+	give_birth(model, 1);
+	assert_counts(model, 1, 0, 1);
+	ck_assert_uint_eq(heap_model_sweep(model, false), 0); /* it names it */
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(a_folded_sample_that_is_told_again_counts_once)
+{
+	struct heap_model *model =
+		new_model(&(struct heap_limits){.max_live = 2, .max_deaths = 10});
+	struct heap_birth birth = birth_of(3);
+	for (uint64_t id = 1; id <= 3; id++)
+		give_birth(model, id);
+	ck_assert(!heap_model_has_room(model, 3));
+	heap_model_death(model, 1, 0);
+	heap_model_request(model, 4);
+	tell_live(model, 2, 4);
+	ck_assert(!heap_model_name(model, 3, 4));
+	ck_assert(heap_model_has_room(model, 3));
+	heap_model_unfold(model, &birth);
+	assert_counts(model, 3, 1, 2);
+	ck_assert_uint_eq(totals_of(model).folded_samples, 0);
+	ck_assert_double_eq(totals_of(model).folded_bytes, 0);
+	ck_assert(!take_back(model, 3, 4)); /* its BIRTH had come */
+	assert_counts(model, 3, 2, 1);
+	heap_model_free(model);
+}
+END_TEST
+
+static struct estimate_sum live_of(const struct heap_model *model)
+{
+	struct estimate_sum live, cumulative;
+	heap_model_sums(model, &live, &cumulative, 1);
+	return live;
+}
+
+static void count_visit(const struct heap_birth *entry, void *data)
+{
+	*(uint64_t *)data += wire_digest(entry->id);
+}
+
+/* What can be asked of the model, of a moment at which ids first ... last live. */
+static void assert_lives(const struct heap_model *model, uint64_t first, uint64_t last)
+{
+	uint64_t digest = 0, visited = 0;
+	for (uint64_t id = first; id <= last; id++)
+		digest += wire_digest(id);
+	heap_model_each_live(model, count_visit, &visited);
+	ck_assert_uint_eq(totals_of(model).live, last - first + 1);
+	ck_assert_uint_eq(live_of(model).samples, last - first + 1);
+	ck_assert_uint_eq(totals_of(model).digest, digest);
+	ck_assert_uint_eq(visited, digest);
+}
+
+START_TEST(a_sweep_is_whole_at_once_however_much_is_left_to_tidy)
+{
+	enum { IDS = 100000 };
+	struct heap_model *model = new_model(&roomy);
+	for (uint64_t id = 1; id <= IDS; id++)
+		give_birth(model, id);
+	size_t full = heap_model_bytes(model);
+	heap_model_request(model, 3);
+	for (uint64_t id = IDS - 999; id <= IDS; id++)
+		tell_live(model, id, 3);
+	ck_assert_uint_eq(heap_model_sweep(model, false), IDS - 1000);
+	unsigned slices = 1;
+	do {
+		assert_lives(model, IDS - 999, IDS);
+		assert_counts(model, IDS, IDS - 1000, 1000);
+		ck_assert(!heap_model_knows(model, 1));
+	} while (heap_model_tidy(model) && ++slices);
+	ck_assert_uint_ge(slices, 30);
+	assert_lives(model, IDS - 999, IDS);
+	assert_counts(model, IDS, IDS - 1000, 1000);
+	ck_assert_uint_lt(heap_model_bytes(model), full / 20);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(what_was_swept_is_unknown_whatever_comes_before_it_is_tidied_away)
+{
+	struct heap_model *model = new_model(&roomy);
+	for (uint64_t id = 1; id <= 1000; id++)
+		give_birth(model, id);
+	heap_model_request(model, 3);
+	ck_assert_uint_eq(heap_model_sweep(model, false), 1000);
+	heap_model_death(model, 1, 0); /* of nothing that is known */
+	ck_assert(!take_back(model, 2, 3));
+	tell_live(model, 3, 3);
+	read_entry(model, 4, true, 3);
+	read_entry(model, 5, false, 3);
+	give_birth(model, 6);
+	assert_counts(model, 1004, 1000, 4);
+	heap_model_request(model, 4);
+	tell_live(model, 3, 4);
+	ck_assert_uint_eq(heap_model_sweep(model, false), 3); /* and not the ghosts again */
+	assert_counts(model, 1004, 1003, 1);
+	while (heap_model_tidy(model))
+		;
+	assert_lives(model, 3, 3);
+	heap_model_end_round(model);
+	heap_model_end_round(model);
+	ck_assert_uint_eq(totals_of(model).unknown_deaths, 1);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(ghosts_take_no_room_from_the_living_and_little_memory)
+{
+	struct heap_model *model =
+		new_model(&(struct heap_limits){.max_live = 10000, .max_deaths = 10});
+	size_t most = 0;
+	uint64_t id = 0;
+	for (uint32_t epoch = 1; epoch <= 20; epoch++) {
+		for (int i = 0; i < 10000; i++) {
+			give_birth(model, ++id);
+			most = heap_model_bytes(model) > most ? heap_model_bytes(model) : most;
+		}
+		ck_assert_uint_eq(totals_of(model).folded_samples, 0);
+		heap_model_request(model, epoch);
+		ck_assert_uint_eq(heap_model_sweep(model, false), 10000);
+	}
+	ck_assert_uint_le(most, 10000 * 75 + 50 * 200 + 8192);
+	heap_model_free(model);
+}
+END_TEST
+
+/* Requests, readings and sweeps at random, against a list that knows what each of them means. */
+START_TEST(any_order_of_requests_readings_and_sweeps_gives_what_the_rules_say)
+{
+	enum { IDS = 3000 };
+	static struct {
+		bool lives, named, found;
+	} truth[IDS + 1];
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct random random = {seed};
+		struct heap_model *model = new_model(&roomy);
+		memset(truth, 0, sizeof(truth));
+		uint32_t epoch = 0;
+		uint64_t next = 1, live = 0;
+		for (int i = 0; i < 20000; i++) {
+			uint64_t id = 1 + random_below(&random, IDS), swept = 0;
+			bool spare = random_below(&random, 2);
+			switch (random_below(&random, 400)) {
+			case 0: /* as often as not before all is tidy */
+				heap_model_request(model, ++epoch);
+				for (id = 1; id <= IDS; id++)
+					truth[id].named = false;
+				break;
+			case 1:
+				heap_model_begin_reading(model);
+				for (id = 1; id <= IDS; id++)
+					truth[id].found = false;
+				break;
+			case 2:
+				for (id = 1; id <= IDS; id++) {
+					bool dead = truth[id].lives && !truth[id].named &&
+						    !(spare && truth[id].found);
+					swept += dead;
+					truth[id].lives &= !dead;
+				}
+				live -= swept;
+				ck_assert_uint_eq(heap_model_sweep(model, spare), swept);
+				heap_model_begin_reading(model);
+				for (id = 1; id <= IDS; id++)
+					truth[id].found = false;
+				break;
+			case 3 ... 150:
+				if (next > IDS)
+					break;
+				give_birth(model, next);
+				truth[next].lives = truth[next].named = true;
+				live++, next++;
+				break;
+			case 151 ... 250:
+				if (!truth[id].lives || epoch == 0)
+					break;
+				tell_live(model, id, epoch);
+				truth[id].named = true;
+				truth[id].found = false;
+				break;
+			case 251 ... 350:
+				if (!truth[id].lives)
+					break;
+				read_entry(model, id, false, epoch);
+				truth[id].found = !truth[id].named;
+				break;
+			case 351 ... 380:
+				if (!truth[id].lives)
+					break;
+				heap_model_death(model, id, 0);
+				truth[id].lives = false;
+				live--;
+				break;
+			default:
+				heap_model_end_round(model);
+				if (random_below(&random, 10) == 0)
+					heap_model_tidy(model);
+			}
+			ck_assert_uint_eq(totals_of(model).live, live);
+		}
+		uint64_t digest = 0, visited = 0;
+		for (uint64_t id = 1; id <= IDS; id++)
+			digest += truth[id].lives ? wire_digest(id) : 0;
+		heap_model_each_live(model, count_visit, &visited);
+		ck_assert_uint_eq(totals_of(model).digest, digest);
+		ck_assert_uint_eq(visited, digest);
+		heap_model_free(model);
+	}
 }
 END_TEST
 
@@ -512,7 +759,7 @@ START_TEST(any_event_order_gives_what_the_rules_say)
 				uint64_t id = 1 + random_below(&random, 300);
 				if (random_below(&random, 2)) {
 					struct heap_birth birth = birth_of(id);
-					heap_model_birth(model, &birth);
+					give_birth(model, id);
 					naive_birth(&naive, &birth);
 				} else {
 					heap_model_death(model, id, 0);
@@ -730,6 +977,13 @@ static Suite *suite(void)
 	tcase_add_test(t, more_requests_than_there_are_eras_mix_nothing_up);
 	tcase_add_test(t, what_was_read_and_will_not_be_told_of_is_swept_unless_it_is_named);
 	tcase_add_test(t, what_is_told_again_past_max_live_is_refused_and_not_summed_up);
+	tcase_add_test(t, what_was_read_is_not_taken_back);
+	tcase_add_test(t, the_birth_of_what_was_read_is_no_duplicate);
+	tcase_add_test(t, a_folded_sample_that_is_told_again_counts_once);
+	tcase_add_test(t, a_sweep_is_whole_at_once_however_much_is_left_to_tidy);
+	tcase_add_test(t, what_was_swept_is_unknown_whatever_comes_before_it_is_tidied_away);
+	tcase_add_test(t, ghosts_take_no_room_from_the_living_and_little_memory);
+	tcase_add_test(t, any_order_of_requests_readings_and_sweeps_gives_what_the_rules_say);
 	tcase_add_test(t, any_event_order_gives_what_the_rules_say);
 	tcase_add_test(t, orders_shuffled_within_two_rounds_end_in_the_true_heap);
 	tcase_add_test(t, past_max_live_samples_fold_and_are_counted_with_their_bytes);

@@ -161,9 +161,11 @@ START_TEST(a_folded_copy_is_not_blamed_for_its_difference)
 	totals.folded_bytes = 500;
 	feed.folded_samples = 2;
 	feed.folded_bytes = 20;
+	feed.refused_lives = 9; /* of which one was never heard of */
+	feed.unheard_lives = 1;
 	compare(1, 100, true);
 	ck_assert(!quality.unconfirmed);
-	ck_assert_uint_eq(quality.folded_samples, 7);
+	ck_assert_uint_eq(quality.folded_samples, 8);
 	ck_assert_double_eq(quality.folded_bytes, 520);
 }
 END_TEST
