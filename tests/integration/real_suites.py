@@ -40,7 +40,9 @@ def suites(place, tap):
     for name, prepare, make in (
             ("cpython", suite_sources.prepare_python, lambda home: [suite_kinds.Python(home, ""), suite_kinds.Python(home, "malloc")]),
             ("redis", suite_sources.prepare_redis, lambda home: [suite_kinds.Redis(home)]),
-            ("postgresql", suite_sources.prepare_postgres, lambda home: [suite_kinds.Postgres(home)])):
+            ("postgresql", suite_sources.prepare_postgres, lambda home: [suite_kinds.Postgres(home)]),
+            ("git", suite_sources.prepare_git, lambda home: [suite_kinds.Git(home)]),
+            ("sqlite", suite_sources.prepare_sqlite, lambda home: [suite_kinds.Sqlite(home)])):
         try:
             yield from make(prepare(place))
         except suite_sources.Unavailable as reason:

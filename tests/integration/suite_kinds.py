@@ -40,6 +40,33 @@ REDIS_UNITS = """unit/dump unit/auth unit/protocol unit/keyspace unit/scan unit/
     unit/client-eviction unit/violations unit/replybufsize unit/cluster-scripting unit/cluster/misc
     unit/cluster/links""".split()
 
+# What threads, packs, pipes, forks and signals are in, of git's thousand scripts; none needs a server.
+GIT_SCRIPTS = """t0000-basic t0005-signals t0009-prio-queue t0011-hashmap t0021-conversion t0040-parse-options
+    t0052-simple-ipc t0060-path-utils t0061-run-command t0090-cache-tree t0095-bloom t0210-trace2-normal
+    t0301-credential-cache t0410-partial-clone t1006-cat-file t1050-large t1060-object-corruption
+    t1091-sparse-checkout-builtin t1300-config t1400-update-ref t1450-fsck t1600-index t1700-split-index t1800-hook
+    t2080-parallel-checkout-basics t2081-parallel-checkout-collisions t2082-parallel-checkout-attributes
+    t2400-worktree-add t3008-ls-files-lazy-init-name-hash t3200-branch t3206-range-diff t3301-notes t3400-rebase
+    t3404-rebase-interactive t3421-rebase-topology-linear t3430-rebase-merges t3501-revert-cherry-pick
+    t3510-cherry-pick-sequence t3600-rm t3700-add t3701-add-interactive t3903-stash t4001-diff-rename
+    t4013-diff-various t4014-format-patch t4150-am t4202-log t4205-log-pretty-formats t4211-line-log t4216-log-bloom
+    t4301-merge-tree-write-tree t5000-tar-tree t5300-pack-object t5301-sliding-window t5302-pack-index
+    t5303-pack-corruption-resilience t5304-prune t5308-pack-detect-duplicates t5309-pack-delta-cycles
+    t5310-pack-bitmaps t5317-pack-objects-filter-objects t5318-commit-graph t5319-multi-pack-index t5325-reverse-index
+    t5329-pack-objects-cruft t5351-unpack-large-objects t5400-send-pack t5500-fetch-pack t5503-tagfollow t5505-remote
+    t5510-fetch t5514-fetch-multiple t5516-fetch-push t5520-pull t5526-fetch-submodules t5537-fetch-shallow
+    t5601-clone t5605-clone-local t5607-clone-bundle t5616-partial-clone t5700-protocol-v1 t5702-protocol-v2
+    t5801-remote-helpers t6020-bundle-misc t6030-bisect-porcelain t6112-rev-list-filters-objects t6402-merge-rename
+    t6416-recursive-corner-cases t6422-merge-rename-corner-cases t6423-merge-rename-directories
+    t6429-merge-sequence-rename-caching t6500-gc t6600-test-reach t7004-tag t7006-pager t7063-status-untracked-cache
+    t7102-reset t7400-submodule-basic t7406-submodule-update t7501-commit-basic-functionality t7508-status
+    t7516-commit-races t7600-merge t7602-merge-octopus-many t7700-repack t7703-repack-geometric t7810-grep
+    t7814-grep-recurse-submodules t7900-maintenance t8002-blame t8013-blame-ignore-revs t9210-scalar
+    t9300-fast-import t9350-fast-export t9700-perl-git t9902-completion t9903-bash-prompt""".split()
+
+# Pieces of sqlite's veryquick suite, by the first letters of its files' names.
+SQLITE_LETTERS = "a-b c d-e f g-i j-l m-o p-r s t u-v w x-z".split()
+
 Part = collections.namedtuple("Part", "suite name run")
 
 
@@ -156,6 +183,59 @@ class Postgres:
                                "--schedule", os.path.join(source, "parallel_schedule")], env, directory, 900, **options)
         found = re.findall(r"^(?:test )?\s*(\S+)\s+\.\.\. (ok|FAILED|failed \(ignored\))", output.decode(errors="replace"), re.M)
         return dict(numbered(found), **{END: end}), output
+
+
+class Git:
+    """Debian's git under the scripts of its source: each test by its number and what it says."""
+    name = "git"
+    RESULT = re.compile(r"^(ok|not ok) (\d+) (?:- )?(.*?)(?: # (TODO known breakage(?: vanished)?))?$", re.M)
+
+    def __init__(self, home):
+        self.home = home
+
+    def parts(self):
+        for script in GIT_SCRIPTS:
+            if os.path.exists(os.path.join(self.home, "t", script + ".sh")):
+                yield Part(self, script, lambda env, directory, script=script: self.run(script, env, directory))
+
+    def run(self, script, env, directory):
+        # With the check of malloc it would replace what is preloaded.
+        env = dict(env, GIT_TEST_INSTALLED=os.path.dirname(suite_sources.GIT), TEST_NO_MALLOC_CHECK="1", TEST_OUTPUT_DIRECTORY=directory)
+        output, end = execute(["sh", f"./{script}.sh", f"--root={directory}", "--no-color"], env, os.path.join(self.home, "t"), 600)
+        # Some of its tests have their folder in their name.
+        text = output.decode(errors="backslashreplace").replace(directory, "")
+        return dict(self.read(text), **{END: end}), output
+
+    @classmethod
+    def read(cls, text):
+        for word, number, title, known in cls.RESULT.findall(text):
+            skipped = title.startswith("# skip ")
+            yield f"{number} {title.removeprefix('# skip ')}", "skipped" if skipped else " ".join(filter(None, (word, known)))
+
+
+class Sqlite:
+    """The sqlite of Debian's source under its own tests, in the Tcl interpreter that is built for them."""
+    name = "sqlite"
+    # name... Ok, with the dots in front that the test has printed; ! name expected: something else than it got.
+    RESULT = re.compile(r"^\.*([^\s.].*?)\.\.\. (Ok|Omitted)$|^! (.*?) expected:", re.M)
+
+    def __init__(self, home):
+        self.home = home
+
+    def parts(self):
+        for letters in SQLITE_LETTERS:
+            omitted = {"QUICKTEST_OMIT": f"^[^{letters}]"}
+            yield Part(self, f"veryquick {letters}", lambda env, directory, omitted=omitted:
+                       self.run(["veryquick.test"], dict(env, **omitted), directory))
+        for name, pattern in ("threads", "thread00%.test"), ("threads of wal", "walthread.test"):
+            yield Part(self, name, lambda env, directory, pattern=pattern:
+                       self.run(["permutations.test", "veryquick", pattern], env, directory))
+
+    def run(self, argv, env, directory):
+        source = os.path.join(self.home, "source", "test")
+        output, end = execute([os.path.join(self.home, "testfixture"), os.path.join(source, argv[0]), *argv[1:]], env, directory, 900)
+        found = self.RESULT.findall(output.decode(errors="backslashreplace"))
+        return dict(numbered((name or failed, word.lower() or "failed") for name, word, failed in found), **{END: end}), output
 
 
 class Outputs:

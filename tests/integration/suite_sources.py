@@ -10,6 +10,7 @@ import subprocess
 
 PYTHON = "/usr/bin/python3.11"
 PYTHON_HOME = "/usr/lib/python3.11"
+GIT = "/usr/bin/git"
 PG_BIN = "/usr/lib/postgresql/15/bin"
 PG_REGRESS = "/usr/lib/postgresql/15/lib/pgxs/src/test/regress/pg_regress"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -28,7 +29,7 @@ class Unavailable(Exception):
 
 def call(argv, directory, why):
     try:
-        done = subprocess.run(argv, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(argv, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1800, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unavailable(f"{why}: {error}") from None
     if done.returncode != 0:
@@ -142,3 +143,29 @@ def prepare_postgres(home):
     os.makedirs(os.path.join(home, "src", "test"))
     shutil.move(regress, os.path.join(home, "src", "test", "regress"))
     shutil.rmtree(source)
+
+
+@once
+def prepare_git(home):
+    """The source, with what its scripts need besides the installed git: test-tool, the templates, what it was built with."""
+    version = installed_version("git")
+    need_files(GIT, "/usr/include/zlib.h")
+    source = source_of("git", version, home)
+    make = ["make", "-s", f"-j{os.cpu_count()}", "CFLAGS=-O1 -w", *(f"NO_{what}=1" for what in ("CURL", "EXPAT", "GETTEXT", "OPENSSL", "PYTHON", "TCLTK"))]
+    call([*make, "t/helper/test-tool", "t/helper/test-fake-ssh"], source, "test-tool cannot be built")
+    # The scripts ask this file what the installed git can do.
+    call([*make, "USE_LIBPCRE2=1", "GIT-BUILD-OPTIONS"], source, "test-tool cannot be built")
+    call(["make", "-s", "-C", "templates"], source, "git's templates cannot be made")
+    for name in os.listdir(source):
+        shutil.move(os.path.join(source, name), os.path.join(home, name))
+
+
+@once
+def prepare_sqlite(home):
+    """The source and testfixture, which is a Tcl interpreter with sqlite and its tests' own commands."""
+    version = installed_version("sqlite3")
+    need_files("/usr/include/tcl8.6/tcl.h", "/usr/lib/tcl8.6/tclConfig.sh")
+    os.rename(source_of("sqlite3", version, home), os.path.join(home, "source"))
+    why = "testfixture cannot be built"
+    call(["source/configure", "--quiet", "--with-tcl=/usr/lib/tcl8.6", "--enable-fts5", "CFLAGS=-O2 -w"], home, why)
+    call(["make", "-s", f"-j{os.cpu_count()}", "testfixture"], home, why)
