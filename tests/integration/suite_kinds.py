@@ -123,8 +123,8 @@ class Python:
         env = dict(env, PYTHONPATH=self.home, PYTHONDONTWRITEBYTECODE="1")
         if self.allocator:
             env["PYTHONMALLOC"] = self.allocator
-        output, end = execute([suite_sources.PYTHON, "-m", "test", "--timeout", "240", "--junit-xml", report, *left_out, module],
-                              env, directory, 300)
+        output, end = execute([suite_sources.PYTHON, "-m", "test", "--timeout", "900", "--junit-xml", report, *left_out, module],
+                              env, directory, 960)
         results = numbered(self.read(report)) if os.path.exists(report) else {}
         if not results and b"Timeout (0:" in output:
             end = "hang"
@@ -153,8 +153,8 @@ class Redis:
     def run(self, unit, env, directory):
         place = os.path.join(directory, "redis")
         shutil.copytree(self.home, place, symlinks=True, dirs_exist_ok=True)
-        output, end = execute(["tclsh", "tests/test_helper.tcl", "--clients", "1", "--timeout", "240", "--single", unit],
-                              env, place, 300)
+        output, end = execute(["tclsh", "tests/test_helper.tcl", "--clients", "1", "--timeout", "600", "--single", unit],
+                              env, place, 900)
         text = re.sub(r"\x1b\[[0-9;]*m", "", output.decode(errors="replace"))
         found = (self.RESULT.match(line) for line in text.splitlines())
         results = numbered((match[2], match[1]) for match in found if match)
@@ -201,7 +201,7 @@ class Git:
     def run(self, script, env, directory):
         # With the check of malloc it would replace what is preloaded.
         env = dict(env, GIT_TEST_INSTALLED=os.path.dirname(suite_sources.GIT), TEST_NO_MALLOC_CHECK="1", TEST_OUTPUT_DIRECTORY=directory)
-        output, end = execute(["sh", f"./{script}.sh", f"--root={directory}", "--no-color"], env, os.path.join(self.home, "t"), 600)
+        output, end = execute(["sh", f"./{script}.sh", f"--root={directory}", "--no-color"], env, os.path.join(self.home, "t"), 900)
         # Some of its tests have their folder in their name.
         text = output.decode(errors="backslashreplace").replace(directory, "")
         return dict(self.read(text), **{END: end}), output
