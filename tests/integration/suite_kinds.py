@@ -5,6 +5,7 @@ of how the part's process ended. A part that does not end is ended, with all tha
 """
 import collections
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -104,6 +105,14 @@ def execute(argv, env, directory, deadline, **options):
         return output.read(), end
 
 
+def as_user(name, directory):
+    """Options of execute() where root must not run a suite: as this user, whose the folder becomes."""
+    if os.geteuid() != 0:
+        return {}
+    shutil.chown(directory, name)
+    return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
+
+
 class Python:
     """Debian's CPython: a process for each module of its tests, with the allocator named."""
 
@@ -173,14 +182,11 @@ class Postgres:
 
     def run(self, env, directory):
         source = os.path.join(self.home, "src", "test", "regress")
-        options = {}
-        if os.geteuid() == 0:
-            shutil.chown(directory, "postgres")
-            options = {"user": "postgres", "group": "postgres", "extra_groups": []}
         output, end = execute([suite_sources.PG_REGRESS, "--bindir", suite_sources.PG_BIN, "--inputdir", source,
                                "--dlpath", self.home, "--outputdir", directory, "--temp-instance", os.path.join(directory, "instance"),
                                "--no-locale", "--encoding", "UTF8", "--max-concurrent-tests", "20",
-                               "--schedule", os.path.join(source, "parallel_schedule")], env, directory, 900, **options)
+                               "--schedule", os.path.join(source, "parallel_schedule")], env, directory, 900,
+                              **as_user("postgres", directory))
         found = re.findall(r"^(?:test )?\s*(\S+)\s+\.\.\. (ok|FAILED|failed \(ignored\))", output.decode(errors="replace"), re.M)
         return dict(numbered(found), **{END: end}), output
 
@@ -233,7 +239,9 @@ class Sqlite:
 
     def run(self, argv, env, directory):
         source = os.path.join(self.home, "source", "test")
-        output, end = execute([os.path.join(self.home, "testfixture"), os.path.join(source, argv[0]), *argv[1:]], env, directory, 900)
+        # It ends early when root runs it.
+        output, end = execute([os.path.join(self.home, "testfixture"), os.path.join(source, argv[0]), *argv[1:]],
+                              dict(env, HOME=directory), directory, 900, **as_user("nobody", directory))
         found = self.RESULT.findall(output.decode(errors="backslashreplace"))
         return dict(numbered((name or failed, word.lower() or "failed") for name, word, failed in found), **{END: end}), output
 
