@@ -29,6 +29,7 @@ libspserver_la_SOURCES += \
 	daemon/server/symbol_client.c daemon/server/symbol_client.h \
 	daemon/server/symbol_dialogue.c daemon/server/symbol_dialogue.h \
 	daemon/server/symbol_files.c daemon/server/symbol_files.h \
+	daemon/server/helper_process.c daemon/server/helper_process.h \
 	daemon/server/symbol_helper.c daemon/server/symbol_helper.h \
 	daemon/server/symbol_replies.c daemon/server/symbol_replies.h \
 	daemon/server/symbol_waits.c daemon/server/symbol_waits.h

@@ -1,6 +1,6 @@
 /*
- * One run of spprof-symbolizer: the process, its socket, packets waiting to be sent. Never
- * restarts, knows nothing of files: symbol_client does. One thread (the loop's).
+ * One run of spprof-symbolizer, which speaks in messages. Never restarts, knows nothing of files:
+ * symbol_client does. One thread (the loop's).
  */
 #pragma once
 #include <sys/types.h>
