@@ -18,6 +18,7 @@ include tests/unit/unwind/local.mk
 include tests/unit/model/local.mk
 include tests/unit/ingest/local.mk
 include tests/unit/export/local.mk
+include tests/unit/helper/local.mk
 include tests/unit/symbolizer/local.mk
 include tests/unit/server/local.mk
 include tests/unit/clients/local.mk

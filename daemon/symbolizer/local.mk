@@ -1,7 +1,7 @@
 # The helper that reads binaries: everything but main in a convenience library, so that tests link the modules.
 noinst_LTLIBRARIES += libspsymbolizer.la
-libspsymbolizer_la_CPPFLAGS = $(daemon_cppflags) $(proto_cppflags) $(LIBDW_CFLAGS) $(LIBELF_CFLAGS) $(SECCOMP_CFLAGS)
-libspsymbolizer_la_LIBADD = libspbase.la libspproto.la $(LIBDW_LIBS) $(LIBELF_LIBS) $(IBERTY_LIBS) $(SECCOMP_LIBS)
+libspsymbolizer_la_CPPFLAGS = $(daemon_cppflags) $(proto_cppflags) $(LIBDW_CFLAGS) $(LIBELF_CFLAGS)
+libspsymbolizer_la_LIBADD = libspbase.la libspproto.la $(LIBDW_LIBS) $(LIBELF_LIBS) $(IBERTY_LIBS)
 libspsymbolizer_la_SOURCES = \
 	daemon/symbolizer/answer_set.c daemon/symbolizer/answer_set.h \
 	daemon/symbolizer/crc32.c daemon/symbolizer/crc32.h \
@@ -13,11 +13,10 @@ libspsymbolizer_la_SOURCES = \
 	daemon/symbolizer/elf_links.c daemon/symbolizer/elf_links.h \
 	daemon/symbolizer/file_cache.c daemon/symbolizer/file_cache.h \
 	daemon/symbolizer/ranges.c daemon/symbolizer/ranges.h \
-	daemon/symbolizer/sandbox.c daemon/symbolizer/sandbox.h \
 	daemon/symbolizer/service.c daemon/symbolizer/service.h \
 	daemon/symbolizer/symbol_table.c daemon/symbolizer/symbol_table.h
 
 pkglibexec_PROGRAMS += spprof-symbolizer
 spprof_symbolizer_CPPFLAGS = $(daemon_cppflags)
 spprof_symbolizer_SOURCES = daemon/symbolizer/main.c
-spprof_symbolizer_LDADD = libspsymbolizer.la
+spprof_symbolizer_LDADD = libspsymbolizer.la libsphelper.la

@@ -46,10 +46,6 @@ unit_tests += tests/unit/symbolizer/test_ranges
 tests_unit_symbolizer_test_ranges_CPPFLAGS = $(symbolizer_test_cppflags)
 tests_unit_symbolizer_test_ranges_LDADD = $(symbolizer_test_ldadd)
 
-unit_tests += tests/unit/symbolizer/test_sandbox
-tests_unit_symbolizer_test_sandbox_CPPFLAGS = $(symbolizer_test_cppflags)
-tests_unit_symbolizer_test_sandbox_LDADD = $(symbolizer_test_ldadd)
-
 unit_tests += tests/unit/symbolizer/test_service
 tests_unit_symbolizer_test_service_SOURCES = tests/unit/symbolizer/test_service.c $(symbolizer_places)
 tests_unit_symbolizer_test_service_CPPFLAGS = $(symbolizer_test_cppflags)

@@ -7,7 +7,7 @@
  * supplements), and goes on without them.
  */
 #define _GNU_SOURCE
-#include "symbolizer/sandbox.h"
+#include "helper/sandbox.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -24,9 +24,7 @@
 #include <unistd.h>
 #include "base/log.h"
 
-#define NOBODY		    65534
-#define ADDRESS_SPACE_BYTES ((rlim_t)4 << 30)
-#define DESCRIPTORS	    512
+#define NOBODY 65534
 
 /* Sanitizers reserve terabytes of address space, and have a few calls of their own. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -86,12 +84,12 @@ static void limit(int resource, rlim_t value, const char *what)
 		report(what, errno);
 }
 
-static void limit_resources(void)
+static void limit_resources(const struct sandbox_limits *limits)
 {
 #ifndef SANITIZED
-	limit(RLIMIT_AS, ADDRESS_SPACE_BYTES, "limit address space");
+	limit(RLIMIT_AS, limits->address_space_bytes, "limit address space");
 #endif
-	limit(RLIMIT_NOFILE, DESCRIPTORS, "limit descriptors");
+	limit(RLIMIT_NOFILE, limits->descriptors, "limit descriptors");
 	limit(RLIMIT_CORE, 0, "limit core dumps");
 	limit(RLIMIT_NPROC, 0, "limit processes");
 }
@@ -108,7 +106,7 @@ static void close_doors(void)
 		report("follow the daemon's end", errno);
 }
 
-/* What libelf, libdw, malloc, the socket and the log need. */
+/* What libelf, libdw, malloc, the socket, another process's memory and the log need. */
 static const int allowed_calls[] = {
 	SCMP_SYS(recvmsg),
 	SCMP_SYS(sendmsg),
@@ -174,12 +172,12 @@ static void filter_calls(void)
 		seccomp_release(filter);
 }
 
-void sandbox_enter(void)
+void sandbox_enter(const struct sandbox_limits *limits)
 {
 	leave_files();
 	drop_identity();
 	drop_capabilities();
-	limit_resources();
+	limit_resources(limits);
 	close_doors();
 	signal(SIGXFSZ, SIG_IGN);
 	filter_calls();

@@ -15,8 +15,10 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "symbolizer/sandbox.h"
+#include "helper/sandbox.h"
 #include "support/tap_main.h"
+
+static const struct sandbox_limits limits = {(size_t)4 << 30, 512};
 
 /* What the child says by its exit status: 0, or the number of the first attempt that went
  * wrong. */
@@ -28,7 +30,7 @@ static int run_locked_in(int (*attempts)(void))
 	if (pid == 0) {
 		dup2(STDERR_FILENO, 3); /* stands for the socket */
 		dup2(STDERR_FILENO, 40);
-		sandbox_enter();
+		sandbox_enter(&limits);
 		_exit(attempts());
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
@@ -167,7 +169,7 @@ START_TEST(from_outside_it_has_no_privileges)
 		/* only these survive: sandbox_enter closes what is above 3 */
 		dup2(down[0], STDIN_FILENO);
 		dup2(up[1], 3);
-		sandbox_enter();
+		sandbox_enter(&limits);
 		if (write(3, "x", 1) < 0)
 			_exit(1);
 		_exit(read(STDIN_FILENO, &byte, 1) < 0);

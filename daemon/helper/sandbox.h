@@ -5,7 +5,13 @@
  * remain.
  */
 #pragma once
+#include <stddef.h>
+
+struct sandbox_limits {
+	size_t address_space_bytes; /* not held in builds with sanitizers */
+	unsigned descriptors;
+};
 
 /* Never fails as a whole: what this kernel or container does not allow is reported by a log line
- * and left out, since a symbolizer without one of its locks is still kept apart from the daemon. */
-void sandbox_enter(void);
+ * and left out, since a helper without one of its locks is still kept apart from the daemon. */
+void sandbox_enter(const struct sandbox_limits *limits);
