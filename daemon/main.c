@@ -25,6 +25,7 @@
 #include "server/attach_scan.h"
 #include "server/drain_scheduler.h"
 #include "server/event_loop.h"
+#include "server/map_places.h"
 #include "server/module_files.h"
 #include "server/options.h"
 #include "server/session_table.h"
@@ -54,6 +55,7 @@ struct daemon {
 	struct event_loop *loop;
 	struct socket_dir *directory;
 	struct drain_scheduler *scheduler;
+	struct map_places *places;
 	struct session_table *table;
 	struct symbol_client *symbols;
 	struct module_files *files;
@@ -141,9 +143,12 @@ static int make_parts(struct daemon *daemon)
 		return r;
 	struct uv_loop_s *uv = event_loop_uv(daemon->loop);
 	r = drain_scheduler_new(&daemon->scheduler, uv);
+	const struct map_places_options places = {.program = daemon->options.map_reader};
 	if (r == 0)
-		r = session_table_new(
-			&daemon->table, uv, daemon->scheduler, &daemon->options.limits);
+		r = map_places_new(&daemon->places, uv, &places);
+	if (r == 0)
+		r = session_table_new(&daemon->table, uv, daemon->scheduler, daemon->places,
+			&daemon->options.limits);
 	if (r == 0)
 		r = symbol_client_new(&daemon->symbols, uv, daemon->options.symbolizer, NULL);
 	if (r == 0)
@@ -196,6 +201,7 @@ static void connect_handlers(struct daemon *daemon)
 		.builder = daemon->builder,
 		.scheduler = daemon->scheduler,
 		.symbols = daemon->symbols,
+		.places = daemon->places,
 		.listener = daemon->listener,
 		.server = daemon->server,
 	};
@@ -233,6 +239,7 @@ static bool take_apart(struct daemon *daemon)
 	module_files_free(daemon->files);
 	symbol_client_free(daemon->symbols);
 	drain_scheduler_free(daemon->scheduler);
+	map_places_free(daemon->places);
 	socket_dir_free(daemon->directory);
 	bool clean = daemon->loop == NULL || event_loop_free(daemon->loop) == 0;
 	options_deinit(&daemon->options);

@@ -4,6 +4,7 @@ libspingest_la_CPPFLAGS = $(daemon_cppflags)
 libspingest_la_LIBADD = libspbase.la
 libspingest_la_SOURCES = \
 	daemon/ingest/map_decode.c daemon/ingest/map_decode.h \
+	daemon/ingest/map_packet.c daemon/ingest/map_packet.h \
 	daemon/ingest/map_reader.c daemon/ingest/map_reader.h \
 	daemon/ingest/record_decode.c daemon/ingest/record_decode.h \
 	daemon/ingest/ring_consumer.c daemon/ingest/ring_consumer.h \

@@ -8,7 +8,7 @@
  *
  * Bounds. Slots: WIRE_MAP_MAX_LEVELS levels. A stack: its own count of bytes, which must fit its
  * count of frames, and as many blocks as these bytes fill. A slice: MAX_READS calls of the source
- * and KEEP_BYTES of entries, after which the next one goes on at the same slot.
+ * and the caller's room, after which the next one goes on at the same slot.
  */
 #include "config.h"
 #include "ingest/map_reader.h"
@@ -21,18 +21,17 @@
 #include "ingest/map_decode.h"
 #include "ingest/segment_map.h"
 
-#define SLICE_SLOTS (MAP_READER_SLICE_BYTES / (uint32_t)sizeof(struct wire_slot))
-#define MAX_READS   4096u
-#define KEEP_BYTES  (512u << 10)
-#define RUN_BLOCKS  4u /* read at once: a chain's blocks often follow each other */
+#define MAX_READS  4096u
+#define RUN_BLOCKS 4u /* read at once: a chain's blocks often follow each other */
 
 struct map_reader {
 	struct segment_map_places places;
 	const struct map_source *source; /* borrows */
 	struct map_reader_stats stats;
 	uint64_t reads_left; /* in this slice */
-	struct buffer kept;  /* records: WIRE_LIVE are announced, WIRE_BIRTH are not */
-	uint64_t slots[SLICE_SLOTS][6];
+	uint32_t looked;     /* slots of it */
+	uint64_t slots[MAP_READER_SLOTS][6];
+	uint64_t ids[MAP_READER_SLOTS];
 	struct wire_stack_block run[RUN_BLOCKS];
 	uint8_t bytes[MAP_DECODE_MAX_BYTES + WIRE_BLOCK_BYTES]; /* of a stack */
 };
@@ -51,9 +50,6 @@ int map_reader_new(struct map_reader **out, const struct segment_map_places *pla
 
 struct map_reader *map_reader_free(struct map_reader *reader)
 {
-	if (!reader)
-		return NULL;
-	buffer_deinit(&reader->kept);
 	free(reader);
 	return NULL;
 }
@@ -138,11 +134,21 @@ static bool unchanged(struct map_reader *reader, uint64_t slot, const uint64_t w
 	       memcmp(now, words, sizeof(now)) == 0;
 }
 
-static struct wire_birth *begin_entry(
-	struct map_reader *reader, const struct map_decode_entry *entry, bool announced)
+static bool lives(enum map_decode_slot kind)
 {
-	struct wire_birth *birth = (void *)buffer_reserve(&reader->kept, WIRE_RECORD_MAX);
+	return kind == MAP_DECODE_ANNOUNCED || kind == MAP_DECODE_SECRET;
+}
 
+/* Of the slice. */
+static enum map_decode_slot decode(
+	const struct map_reader *reader, uint32_t index, struct map_decode_entry *out)
+{
+	return map_decode_slot(reader->slots[index], reader->places.generation, out);
+}
+
+static void make_record(
+	struct wire_birth *birth, const struct map_decode_entry *entry, bool announced)
+{
 	*birth = (struct wire_birth){
 		.record = {.type = announced ? WIRE_LIVE : WIRE_BIRTH},
 		.id = entry->id,
@@ -152,14 +158,12 @@ static struct wire_birth *begin_entry(
 		.address = entry->address,
 		.tid = entry->tid,
 	};
-	return birth;
 }
 
-static void read_entry(struct map_reader *reader, uint64_t slot, const uint64_t words[6],
-	const struct map_decode_entry *entry, bool announced, const struct map_sink *sink)
+static void fill_stack(struct map_reader *reader, struct wire_birth *birth,
+	const struct map_decode_entry *entry, bool wanted)
 {
-	struct wire_birth *birth = begin_entry(reader, entry, announced);
-	bool wanted = sink->wanted(entry->id, sink->data), read = false;
+	bool read = false;
 
 	if (wanted && entry->stack != 0) {
 		read = read_stack(reader, entry->stack, birth);
@@ -169,66 +173,78 @@ static void read_entry(struct map_reader *reader, uint64_t slot, const uint64_t 
 		birth->frame_count = 0;
 		birth->record.flags = WIRE_STACK_NOT_KEPT;
 	}
-	if (!unchanged(reader, slot, words)) {
+	birth->record.size =
+		(uint32_t)(sizeof(*birth) + birth->frame_count * sizeof(birth->frames[0]));
+}
+
+/* The slice's slot at `index`, which lives. */
+static void read_entry(struct map_reader *reader, uint32_t index, bool wanted, uint32_t epoch,
+	struct buffer *records)
+{
+	struct wire_birth *birth = (void *)buffer_reserve(records, WIRE_RECORD_MAX);
+	struct map_decode_entry entry;
+	bool announced = decode(reader, index, &entry) == MAP_DECODE_ANNOUNCED;
+
+	make_record(birth, &entry, announced);
+	birth->epoch = epoch;
+	fill_stack(reader, birth, &entry, wanted);
+	/* `slots` is that of this one: it counts those behind us. */
+	if (!unchanged(reader, reader->stats.slots, reader->slots[index])) {
 		reader->stats.moved++;
 		return;
 	}
-	birth->record.size =
-		(uint32_t)(sizeof(*birth) + birth->frame_count * sizeof(birth->frames[0]));
-	reader->kept.size += birth->record.size;
+	records->size += birth->record.size;
 	reader->stats.found++;
 	reader->stats.secret += !announced;
 }
 
-static void read_slot(struct map_reader *reader, uint64_t slot, const uint64_t words[6],
-	const struct map_sink *sink)
+int map_reader_look(
+	struct map_reader *reader, uint32_t levels, const uint64_t **ids, uint32_t *count)
 {
 	struct map_decode_entry entry;
-	enum map_decode_slot kind = map_decode_slot(words, reader->places.generation, &entry);
-
-	if (kind == MAP_DECODE_NONSENSE)
-		reader->stats.moved++;
-	else if (kind != MAP_DECODE_NONE)
-		read_entry(reader, slot, words, &entry, kind == MAP_DECODE_ANNOUNCED, sink);
-}
-
-int map_reader_slice(struct map_reader *reader, uint32_t levels, const struct map_sink *sink)
-{
 	uint64_t first = reader->stats.slots;
 
+	*ids = reader->ids;
+	*count = reader->looked = 0;
 	if (levels < 1 || levels > WIRE_MAP_MAX_LEVELS)
 		return -EBADMSG;
-	buffer_clear(&reader->kept);
 	reader->reads_left = MAX_READS;
 	reader->stats.slots_in_all = map_decode_slots(levels);
 	if (first >= reader->stats.slots_in_all)
 		return 0;
-	uint64_t count = reader->stats.slots_in_all - first;
-	count = count < SLICE_SLOTS ? count : SLICE_SLOTS;
+	uint64_t left = reader->stats.slots_in_all - first;
+	uint32_t looked = left < MAP_READER_SLOTS ? (uint32_t)left : MAP_READER_SLOTS;
 	int r = read_element(reader, reader->places.map_address, first, reader->slots,
-		count * sizeof(reader->slots[0]), sizeof(reader->slots[0]));
+		looked * sizeof(reader->slots[0]), sizeof(reader->slots[0]));
 	if (r < 0)
 		return r;
-	for (uint64_t i = 0; i < count; i++) {
-		if (reader->reads_left == 0 || reader->kept.size >= KEEP_BYTES)
+	reader->looked = looked;
+	for (uint32_t i = 0; i < looked; i++)
+		if (lives(decode(reader, i, &entry)))
+			reader->ids[(*count)++] = entry.id;
+	return 0;
+}
+
+int map_reader_read(struct map_reader *reader, const uint8_t *wanted, uint32_t epoch, size_t room,
+	struct buffer *records)
+{
+	size_t begin = records->size;
+
+	for (uint32_t i = 0, live = 0; i < reader->looked; i++) {
+		struct map_decode_entry entry;
+		enum map_decode_slot kind = decode(reader, i, &entry);
+
+		if (reader->reads_left == 0 || records->size - begin + WIRE_RECORD_MAX > room)
 			return 1;
-		read_slot(reader, first + i, reader->slots[i], sink);
+		if (lives(kind)) {
+			bool stack = wanted[live / 8] >> live % 8 & 1;
+			live++;
+			read_entry(reader, i, stack, epoch, records);
+		}
+		reader->stats.moved += kind == MAP_DECODE_NONSENSE;
 		reader->stats.slots++;
 	}
 	return reader->stats.slots < reader->stats.slots_in_all;
-}
-
-void map_reader_hand_over(struct map_reader *reader, const struct map_sink *sink)
-{
-	for (size_t at = 0; at < reader->kept.size;) {
-		struct wire_birth *birth = (void *)(reader->kept.data + at);
-		bool announced = birth->record.type == WIRE_LIVE;
-
-		at += birth->record.size;
-		birth->record.type = WIRE_LIVE;
-		sink->found(birth, announced, sink->data);
-	}
-	buffer_clear(&reader->kept);
 }
 
 void map_reader_stats(const struct map_reader *reader, struct map_reader_stats *out)

@@ -1,32 +1,25 @@
 /*
  * Reads a worker's heap map and its stacks out of the worker's memory, for a worker that is too
- * idle to tell them itself. In slices: each reads a bounded number of bytes and keeps what it
- * found, until the caller, sure that it was the right process that was read, has it handed over.
- * All that is read is hostile: addresses, counts and chains are bounded before they are followed.
- * Not thread-safe; the callbacks must not call back.
+ * idle to tell them itself. In slices, each of a bounded number of bytes. All that is read is
+ * hostile: addresses, counts and chains are bounded before they are followed. Runs in
+ * spprof-map-reader, since the source may block for as long as a hostile file system likes. Not
+ * thread-safe; the source must not call back.
  */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct buffer;
 struct map_reader;
 struct segment_map_places;
 struct wire_birth;
 
-#define MAP_READER_SLICE_BYTES (64u << 10) /* of slots */
+#define MAP_READER_SLOTS 1365u /* of a slice: 64 KiB */
 
 /* Copies exactly `size` bytes at `address`. 0 or negative errno. */
 struct map_source {
 	int (*read)(uint64_t address, void *bytes, size_t size, void *data);
-	void *data;
-};
-
-struct map_sink {
-	/* False: the stack of this id is known, and need not be read. */
-	bool (*wanted)(uint64_t id, void *data);
-	/* An entry that lives, told like a LIVE; frames[frame_count] readable. */
-	void (*found)(const struct wire_birth *entry, bool announced, void *data);
 	void *data;
 };
 
@@ -44,9 +37,18 @@ struct map_reader_stats {
 int map_reader_new(struct map_reader **out, const struct segment_map_places *places,
 	const struct map_source *source);
 struct map_reader *map_reader_free(struct map_reader *reader);
-/* `levels`: that the worker says are in use by now. 1: something is left; 0: that was the last one;
- * negative errno: the map cannot be read. Only `wanted` is called. */
-int map_reader_slice(struct map_reader *reader, uint32_t levels, const struct map_sink *sink);
-/* Hands over what the last slice found; not calling it forgets that. */
-void map_reader_hand_over(struct map_reader *reader, const struct map_sink *sink);
+/*
+ * A slice is looked at, then read. The look says which ids live in it, in *ids (borrowed, until the
+ * next look); *count 0: none. `levels`: that the worker says are in use by now. 0 or negative errno:
+ * the map cannot be read.
+ */
+int map_reader_look(
+	struct map_reader *reader, uint32_t levels, const uint64_t **ids, uint32_t *count);
+/*
+ * Appends records of what lives to `records`, at most `room` bytes (>= WIRE_RECORD_MAX): WIRE_LIVE
+ * of what was announced, WIRE_BIRTH of what was not, both with this epoch. Bit i of `wanted`: the
+ * stack of ids[i] is to be read. 1: something is left; 0: that was the last slice.
+ */
+int map_reader_read(struct map_reader *reader, const uint8_t *wanted, uint32_t epoch, size_t room,
+	struct buffer *records);
 void map_reader_stats(const struct map_reader *reader, struct map_reader_stats *out);

@@ -11,6 +11,7 @@ struct api_handlers;
 struct api_server;
 struct attach_scan;
 struct drain_scheduler;
+struct map_places;
 struct session_table;
 struct snapshot_builder;
 struct symbol_client;
@@ -22,6 +23,7 @@ struct api_handlers_parts {
 	struct snapshot_builder *builder;
 	struct drain_scheduler *scheduler;
 	struct symbol_client *symbols;
+	struct map_places *places;
 	struct agent_listener *listener;
 	struct api_server *server;
 };

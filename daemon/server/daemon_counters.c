@@ -8,6 +8,7 @@
 #include "server/attach_scan.h"
 #include "server/counter_list.h"
 #include "server/drain_scheduler.h"
+#include "server/map_places.h"
 #include "server/session_table.h"
 #include "server/snapshot_builder.h"
 #include "server/symbol_client.h"
@@ -94,6 +95,20 @@ static void add_symbols(struct counter_list *list, const struct symbol_client *s
 	ADD("symbolizer_cache_bytes", stats.cache_bytes, "memory of names kept");
 }
 
+static void add_places(struct counter_list *list, const struct map_places *places)
+{
+	struct map_places_stats stats;
+	map_places_stats(places, &stats);
+	ADD("map_readings_under_way", stats.in_use, "idle processes whose memory is being read");
+	ADD("map_readings_waiting", stats.waiting, "idle processes that wait for that");
+	ADD("map_readings_timed_out", stats.timeouts, "readings that took too long");
+	ADD("map_readings_yielded", stats.yielded, "readings that gave way to other users' ones");
+	ADD("map_reader_starts", stats.starts, "times that the helper which reads was started");
+	ADD("map_reader_deaths", stats.deaths, "times that it ended by itself");
+	ADD("map_readers_lingering", stats.lingering,
+		"killed helpers that the kernel has not let go");
+}
+
 void daemon_counters_add(struct counter_list *list, const struct api_handlers_parts *parts)
 {
 	add_sessions(list, parts);
@@ -103,4 +118,5 @@ void daemon_counters_add(struct counter_list *list, const struct api_handlers_pa
 	if (parts->server != NULL)
 		add_api(list, parts);
 	add_symbols(list, parts->symbols);
+	add_places(list, parts->places);
 }

@@ -99,6 +99,11 @@ static void make_due(struct drain_task *task)
 		arm(task->scheduler, 0);
 }
 
+static void on_wake(void *data)
+{
+	make_due(data);
+}
+
 struct drain_task *drain_scheduler_add(struct drain_scheduler *scheduler, struct session *session)
 {
 	struct drain_task *task = alloc_zeroed(1, sizeof *task);
@@ -112,6 +117,7 @@ struct drain_task *drain_scheduler_add(struct drain_scheduler *scheduler, struct
 		scheduler->last->next = task;
 	}
 	scheduler->last = task;
+	session_set_wake(session, on_wake, task);
 	make_due(task);
 	return task;
 }
@@ -148,6 +154,7 @@ void drain_scheduler_remove(struct drain_task *task)
 {
 	struct drain_scheduler *scheduler = task->scheduler;
 	task->removed = true;
+	session_set_wake(task->session, NULL, NULL);
 	call_waiters(task, UINT64_MAX);
 	if (!scheduler->in_turn)
 		unlink_removed(scheduler);
@@ -172,11 +179,15 @@ static uint64_t on_grid(uint64_t ns)
 	return (ns + GRID_NS - 1) / GRID_NS * GRID_NS;
 }
 
-static void plan_next(struct drain_task *task, uint64_t now)
+/* `held`: the round that was waited for is over, and what is missing for a better answer comes of its
+ * own, or wakes the task. */
+static void plan_next(struct drain_task *task, bool held, uint64_t now)
 {
 	const struct segment_info *segment = session_segment(task->session);
-	if (task->waiters != NULL) {
+	if (task->waiters != NULL && !held) {
 		task->due_ns = 0;
+	} else if (task->waiters != NULL) {
+		task->due_ns = now + PAUSE_BUSY_NS;
 	} else if (task->round_bytes > (uint64_t)segment->ring_count * segment->ring_size / 8) {
 		task->pause_ns = GRID_NS;
 		task->due_ns = now + PAUSE_BUSY_NS;
@@ -210,15 +221,16 @@ static uint64_t run_task(struct drain_task *task, uint64_t now)
 		return taken;
 	}
 	task->in_round = false;
-	bool more = session_tend(task->session);
+	bool more = session_tend(task->session), held = false;
 	if (task->sweep) {
 		task->swept_ns = now;
 		if (task->round_bytes == 0)
 			session_compare(task->session);
-		if (!session_nearly_there(task->session))
+		held = session_nearly_there(task->session);
+		if (!held)
 			call_waiters(task, task->round);
 	}
-	plan_next(task, now);
+	plan_next(task, held, now);
 	if (more)
 		task->due_ns = 0;
 	return more ? taken + SLICE_BYTES : taken;

@@ -43,6 +43,7 @@ libspserver_la_SOURCES += \
 	daemon/server/drain_scheduler.c daemon/server/drain_scheduler.h \
 	daemon/server/event_loop.c daemon/server/event_loop.h \
 	daemon/server/proc_walk.c daemon/server/proc_walk.h \
+	daemon/server/map_places.c daemon/server/map_places.h \
 	daemon/server/map_reading.c daemon/server/map_reading.h \
 	daemon/server/resync.c daemon/server/resync.h \
 	daemon/server/sample_feed.c daemon/server/sample_feed.h \

@@ -1,81 +1,179 @@
 /*
- * /proc/PID/mem and not process_vm_readv: both ask the same rights of the caller, but this one is
- * bound to the address space by its descriptor, and the other one to whatever has the number, and
- * whatever runs in it, at the moment of each call.
+ * An answer is kept, checked, until the session takes it; nothing is read ahead of that. Ending a
+ * reading closes the socket and kills the helper, and nothing that it had still sent is looked at: so
+ * no answer can arrive for a reading that is over, or for another session.
  */
 #include "config.h"
 #include "server/map_reading.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "server/process_handle.h"
 
-/* 0 bytes: the address space is gone. */
-static int read_memory(uint64_t address, void *bytes, size_t size, void *data)
+static void on_granted(void *data)
 {
-	const struct map_reading *reading = data;
-	uint8_t *at = bytes;
-	if (address > INT64_MAX - size)
-		return -EFAULT;
-	while (size > 0) {
-		ssize_t n = pread(reading->memory_fd, at, size, (off_t)address);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n == 0 ? -ESRCH : errno == EIO ? -EFAULT : -errno;
-		at += n;
-		address += (uint64_t)n;
-		size -= (size_t)n;
-	}
+	struct map_reading *reading = data;
+	reading->state = MAP_READING_GRANTED;
+	reading->handlers->wake(reading->data);
+}
+
+static int answer(struct map_reading *reading, const uint8_t *bytes, size_t size)
+{
+	const struct map_packet_ask *ask = (const void *)bytes;
+	struct map_packet_wanted wanted = {
+		.head = {MAP_PACKET_VERSION, MAP_PACKET_WANTED},
+	};
+	if (reading->asked)
+		return -EPROTO;
+	reading->asked = true;
+	reading->handlers->choose(ask->ids, (uint32_t)((size - sizeof *ask) / sizeof ask->ids[0]),
+		wanted.bits, reading->data);
+	return map_places_send(&reading->claim, &wanted, sizeof wanted, -1);
+}
+
+static int keep(struct map_reading *reading, const uint8_t *bytes, size_t size)
+{
+	reading->found = alloc_zeroed(1, size);
+	reading->found_bytes = size;
+	memcpy(reading->found, bytes, size);
+	reading->state = MAP_READING_READY;
+	reading->handlers->wake(reading->data);
 	return 0;
 }
 
-void map_reading_init(struct map_reading *reading)
+static int on_packet(void *data, const uint8_t *bytes, size_t size)
 {
-	*reading = (struct map_reading){.memory_fd = -1};
+	struct map_reading *reading = data;
+	if (reading->state != MAP_READING_WORKS)
+		return -EPROTO;
+	switch (map_packet_check(bytes, size, reading->begin.epoch)) {
+	case MAP_PACKET_ASK:
+		return answer(reading, bytes, size);
+	case MAP_PACKET_FOUND:
+		return keep(reading, bytes, size);
+	default:
+		return -EPROTO;
+	}
 }
 
-void map_reading_deinit(struct map_reading *reading)
+static void forget_found(struct map_reading *reading)
 {
-	reading->reader = map_reader_free(reading->reader);
+	free(reading->found);
+	reading->found = NULL;
+	reading->found_bytes = 0;
+}
+
+static void close_memory(struct map_reading *reading)
+{
 	if (reading->memory_fd >= 0)
 		close(reading->memory_fd);
 	reading->memory_fd = -1;
 }
 
-int map_reading_begin(struct map_reading *reading, const struct process_handle *process,
-	const struct segment_map_places *places)
+/* A slice that had come is as good as it was, but there will be no other. */
+static void on_lost(void *data, int error)
 {
-	map_reading_deinit(reading);
-	reading->source = (struct map_source){read_memory, reading};
-	int r = map_reader_new(&reading->reader, places, &reading->source);
-	if (r < 0)
-		return r;
+	struct map_reading *reading = data;
+	forget_found(reading);
+	close_memory(reading);
+	reading->error = error;
+	reading->state = MAP_READING_LOST;
+	reading->handlers->wake(reading->data);
+}
+
+static const struct map_claim_handlers claim_handlers = {on_granted, on_packet, on_lost};
+
+void map_reading_init(struct map_reading *reading, struct map_places *places, uid_t uid,
+	const struct map_reading_handlers *handlers, void *data)
+{
+	*reading = (struct map_reading){
+		.claim = {.places = places, .uid = uid, .handlers = &claim_handlers},
+		.handlers = handlers,
+		.data = data,
+		.memory_fd = -1,
+	};
+	reading->claim.data = reading;
+}
+
+void map_reading_end(struct map_reading *reading)
+{
+	if (reading->state == MAP_READING_NONE)
+		return;
+	map_places_leave(&reading->claim);
+	forget_found(reading);
+	close_memory(reading);
+	reading->state = MAP_READING_NONE;
+}
+
+int map_reading_wait(struct map_reading *reading, const struct segment_map_places *places)
+{
+	if (places->map_address == 0 || reading->claim.places == NULL)
+		return -ENOENT;
+	reading->begin.places = *places;
+	reading->state = MAP_READING_WAITS;
+	if (map_places_wait(&reading->claim))
+		reading->state = MAP_READING_GRANTED;
+	return 0;
+}
+
+int map_reading_open(
+	struct map_reading *reading, const struct process_handle *process, uint32_t epoch)
+{
+	reading->begin.head = (struct map_packet){MAP_PACKET_VERSION, MAP_PACKET_BEGIN};
+	reading->begin.epoch = epoch;
 	reading->memory_fd = process_handle_open_memory(process);
-	if (reading->memory_fd >= 0)
-		return 0;
-	r = reading->memory_fd;
-	reading->memory_fd = -1;
-	map_reading_deinit(reading);
+	return reading->memory_fd < 0 ? reading->memory_fd : 0;
+}
+
+static int start(struct map_reading *reading)
+{
+	int r = map_places_start(&reading->claim);
+	/* Not there or not to be executed: nothing about the worker. */
+	if (r == -ENOENT || r == -EACCES || r == -EPERM)
+		r = -ENOEXEC;
+	if (r == 0)
+		r = map_places_send(&reading->claim, &reading->begin, sizeof reading->begin,
+			reading->memory_fd);
+	close_memory(reading);
 	return r;
 }
 
-struct resync_slice map_reading_slice(
-	struct map_reading *reading, uint32_t levels, const struct map_sink *sink)
+int map_reading_next(struct map_reading *reading, uint32_t levels)
 {
-	struct map_reader_stats stats;
-	struct resync_slice slice = {
-		.result = map_reader_slice(reading->reader, levels, sink),
+	const struct map_packet_next next = {
+		.head = {MAP_PACKET_VERSION, MAP_PACKET_NEXT},
+		.levels = levels,
 	};
-	map_reader_stats(reading->reader, &stats);
-	slice.still = stats.moved == 0;
-	slice.announced = stats.secret == 0;
-	slice.percent =
-		stats.slots_in_all > 0 ? (unsigned)(100 * stats.slots / stats.slots_in_all) : 100;
-	if (slice.result >= 0)
-		map_reader_hand_over(reading->reader, sink);
-	if (slice.result != 1)
-		map_reading_deinit(reading);
-	return slice;
+	int r = reading->state == MAP_READING_GRANTED ? start(reading) : 0;
+	if (r < 0)
+		return r;
+	forget_found(reading);
+	reading->asked = false;
+	reading->state = MAP_READING_WORKS;
+	return map_places_send(&reading->claim, &next, sizeof next, -1);
+}
+
+struct map_packet_found *map_reading_found(struct map_reading *reading, size_t *size)
+{
+	*size = reading->found_bytes;
+	return (struct map_packet_found *)reading->found;
+}
+
+bool map_reading_is_due(const struct map_reading *reading)
+{
+	return reading->state == MAP_READING_GRANTED || reading->state == MAP_READING_READY ||
+	       reading->state == MAP_READING_LOST;
+}
+
+size_t map_reading_bytes(const struct map_reading *reading)
+{
+	/* The helper's room for a packet lies in this process, too. */
+	return reading->found_bytes +
+	       (reading->state == MAP_READING_WORKS || reading->state == MAP_READING_READY
+			       ? MAP_PACKET_MAX_BYTES
+			       : 0);
 }

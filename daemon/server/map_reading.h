@@ -1,27 +1,65 @@
 /*
- * The memory of one worker, opened for as long as its heap map is read. What is opened is the
- * address space of the program that the process runs at that moment: after an exec it is empty and
- * not the next program's, which may be another user's business. Part of a session; one thread.
+ * One reading of a worker's heap map: the place it waits for, the memory that is opened for it, the
+ * dialogue with its helper. What is opened is the address space of the program that the process runs
+ * at that moment: after an exec it is empty and not the next program's, which may be another user's
+ * business. Part of a session, which is woken when there is something to do. One thread (the loop's).
  */
 #pragma once
 #include <stdbool.h>
-#include "ingest/map_reader.h"
-#include "server/resync.h"
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "ingest/map_packet.h"
+#include "server/map_places.h"
 
 struct process_handle;
 
-struct map_reading {
-	struct map_source source;
-	struct map_reader *reader; /* owns; NULL: not under way */
-	int memory_fd;		   /* owns; -1 likewise */
+enum map_reading_state {
+	MAP_READING_NONE,    /* not under way */
+	MAP_READING_WAITS,   /* for a place */
+	MAP_READING_GRANTED, /* woken: has a place, and is to be opened */
+	MAP_READING_WORKS,   /* the helper reads a slice */
+	MAP_READING_READY,   /* woken: a slice has come */
+	MAP_READING_LOST,    /* woken: the place is lost, and the reading with it */
 };
 
-void map_reading_init(struct map_reading *reading);
-void map_reading_deinit(struct map_reading *reading); /* may be begun again */
-/* -ENOENT: there is no map to be read; -EACCES, -EPERM: the kernel forbids it; other negative
+struct map_reading_handlers {
+	/* There is something to do; not from inside a call. */
+	void (*wake)(void *data);
+	/* Sets the bits of those ids whose stack is wanted. */
+	void (*choose)(const uint64_t *ids, uint32_t count, uint8_t *bits, void *data);
+};
+
+struct map_reading {
+	struct map_claim claim;
+	enum map_reading_state state;
+	const struct map_reading_handlers *handlers; /* borrows */
+	void *data;
+	int memory_fd; /* owns, until the helper has it; -1: none */
+	int error;     /* LOST */
+	bool asked;    /* by the helper, in this slice */
+	struct map_packet_begin begin;
+	uint8_t *found; /* owns; READY: a checked FOUND */
+	size_t found_bytes;
+};
+
+/* `places` NULL: nothing can be read. */
+void map_reading_init(struct map_reading *reading, struct map_places *places, uid_t uid,
+	const struct map_reading_handlers *handlers, void *data);
+/* Ends what is under way; may be begun again. The session is not woken for it any more. */
+void map_reading_end(struct map_reading *reading);
+
+/* NONE -> WAITS or GRANTED. Negative errno: -ENOENT: there is no map to be read, or nobody to do it. */
+int map_reading_wait(struct map_reading *reading, const struct segment_map_places *places);
+/* GRANTED: opens the memory. -EACCES, -EPERM: the kernel forbids it; other negative errno. */
+int map_reading_open(
+	struct map_reading *reading, const struct process_handle *process, uint32_t epoch);
+/* GRANTED and opened, or READY -> WORKS. `levels`: that the worker says are in use. 0 or negative
  * errno. */
-int map_reading_begin(struct map_reading *reading, const struct process_handle *process,
-	const struct segment_map_places *places);
-/* Reads one slice and hands it to the sink; ends the reading after the last one. */
-struct resync_slice map_reading_slice(
-	struct map_reading *reading, uint32_t levels, const struct map_sink *sink);
+int map_reading_next(struct map_reading *reading, uint32_t levels);
+/* READY: what has come; map_packet_records takes it. Valid until the next call. */
+struct map_packet_found *map_reading_found(struct map_reading *reading, size_t *size);
+/* Whether the session is to do something: GRANTED, READY, LOST. */
+bool map_reading_is_due(const struct map_reading *reading);
+/* The daemon's memory for it. */
+size_t map_reading_bytes(const struct map_reading *reading);

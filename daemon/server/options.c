@@ -209,7 +209,7 @@ static int apply(struct options *options, int key, const char *option, const cha
 }
 
 /* In a build tree the helper lies beside us; NULL if it does not. */
-static char *symbolizer_beside_us(void)
+static char *helper_beside_us(const char *name)
 {
 	char self[PATH_MAX], *path;
 	ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -217,7 +217,7 @@ static char *symbolizer_beside_us(void)
 		return NULL;
 	self[size] = '\0';
 	*strrchr(self, '/') = '\0';
-	if (asprintf(&path, "%s/spprof-symbolizer", self) < 0)
+	if (asprintf(&path, "%s/%s", self, name) < 0)
 		return NULL;
 	if (access(path, X_OK) == 0)
 		return path;
@@ -225,16 +225,16 @@ static char *symbolizer_beside_us(void)
 	return NULL;
 }
 
-static int find_symbolizer(char **out)
+static int find_helper(const char *name, char **out)
 {
 	const char *libexec = secure_getenv("SPPROF_LIBEXECDIR");
 	if (libexec == NULL || *libexec == '\0') {
-		*out = symbolizer_beside_us();
+		*out = helper_beside_us(name);
 		if (*out != NULL)
 			return 0;
 		libexec = SPPROF_LIBEXECDIR;
 	}
-	return asprintf(out, "%s/spprof-symbolizer", libexec) < 0 ? -ENOMEM : 0;
+	return asprintf(out, "%s/%s", libexec, name) < 0 ? -ENOMEM : 0;
 }
 
 static int apply_environment(struct options *options)
@@ -248,7 +248,8 @@ static int apply_environment(struct options *options)
 	const char *directory = secure_getenv("SPPROF_SOCKET");
 	if (directory != NULL && *directory != '\0')
 		replace(&options->socket_dir, directory);
-	return find_symbolizer(&options->symbolizer);
+	int r = find_helper("spprof-symbolizer", &options->symbolizer);
+	return r < 0 ? r : find_helper("spprof-map-reader", &options->map_reader);
 }
 
 int options_parse(struct options *options, int argc, char **argv)
@@ -287,6 +288,7 @@ void options_deinit(struct options *options)
 {
 	free(options->socket_dir);
 	free(options->symbolizer);
+	free(options->map_reader);
 	free(options->group);
 	*options = (struct options){.ready_fd = -1};
 }

@@ -64,3 +64,13 @@ bool process_image_same(const struct process_image *a, const struct process_imag
 	return a->start_ticks == b->start_ticks && !differ(a->stack_start, b->stack_start) &&
 	       !differ(a->exe_device, b->exe_device) && !differ(a->exe_inode, b->exe_inode);
 }
+
+static bool known(const struct process_image *image)
+{
+	return image->start_ticks != 0 && image->stack_start != 0 && image->exe_inode != 0;
+}
+
+bool process_image_identical(const struct process_image *a, const struct process_image *b)
+{
+	return known(a) && known(b) && process_image_same(a, b);
+}

@@ -20,5 +20,7 @@ struct process_image {
 int process_image_read(const struct process_handle *handle, struct process_image *out);
 /* What is 0 is unknown and tells nothing apart. */
 bool process_image_same(const struct process_image *a, const struct process_image *b);
+/* The same for certain: what is unknown is no. */
+bool process_image_identical(const struct process_image *a, const struct process_image *b);
 /* The fields of /proc/PID/stat: 0 or -EBADMSG. */
 int process_image_parse(const char *text, struct process_image *out);

@@ -29,12 +29,23 @@
 #define PAUSE_MIN_NS (1 * S)
 #define PAUSE_MAX_NS (60 * S)
 #define HURRY_NS     (1 * S)
+#define SOON_NS	     (200 * MS) /* until what was short may be there again */
+#define READ_SHARE   20u	/* at most one part in so many of the time goes into reading */
 
 static uint64_t longer(uint64_t pause_ns)
 {
 	if (pause_ns == 0)
 		return PAUSE_MIN_NS;
 	return pause_ns * 2 < PAUSE_MAX_NS ? pause_ns * 2 : PAUSE_MAX_NS;
+}
+
+/* However it ended: a worker whose memory takes long to read is read the more seldom. */
+static void end_reading(struct resync *resync, uint64_t now_ns)
+{
+	if (resync->read_began_ns != 0)
+		resync->read_rest_ns = now_ns + READ_SHARE * (now_ns - resync->read_began_ns);
+	resync->read_began_ns = 0;
+	resync->reading = false;
 }
 
 static uint32_t next_epoch(uint32_t epoch)
@@ -142,7 +153,7 @@ static enum resync_step ask(struct resync *resync, const struct resync_view *vie
 	resync->end = false;
 	resync->progress = 0;
 	resync->progress_ns = view->now_ns;
-	resync->reading = false;
+	end_reading(resync, view->now_ns);
 	resync->read_percent = 0;
 	resync->read_exactly = false;
 	resync->read_after_ns = 0;
@@ -156,12 +167,12 @@ static void ask_anew(struct resync *resync, uint64_t now_ns)
 	resync->phase = RESYNC_WANTED;
 	resync->due_ns = now_ns + resync->pause_ns;
 	resync->wanted_round = resync->round;
-	resync->reading = false;
+	end_reading(resync, now_ns);
 }
 
 static void wait_for_next_reading(struct resync *resync, uint64_t now_ns)
 {
-	resync->reading = false;
+	end_reading(resync, now_ns);
 	resync->read_pause_ns = longer(resync->read_pause_ns);
 	resync->read_after_ns = now_ns + resync->read_pause_ns;
 }
@@ -181,7 +192,7 @@ static bool may_read(const struct resync *resync, uint64_t now_ns)
 {
 	bool idle = now_ns - resync->progress_ns >= IDLE_NS ||
 		    (hurries(resync, now_ns) && resync->progress == 0);
-	return idle && now_ns >= resync->read_after_ns;
+	return idle && now_ns >= resync->read_after_ns && now_ns >= resync->read_rest_ns;
 }
 
 static enum resync_step go_on(struct resync *resync, const struct resync_view *view)
@@ -190,7 +201,7 @@ static enum resync_step go_on(struct resync *resync, const struct resync_view *v
 	if (resync->end && resync->lives == resync->end_lives) {
 		resync->phase = RESYNC_TOLD;
 		resync->settled_round = view->rounds;
-		resync->reading = false;
+		end_reading(resync, view->now_ns);
 		return RESYNC_NOTHING;
 	}
 	if (resync->progress > 0 && view->now_ns - resync->progress_ns >= STALLED_NS &&
@@ -203,9 +214,7 @@ static enum resync_step go_on(struct resync *resync, const struct resync_view *v
 			return RESYNC_NOTHING;
 		resync->reading = true;
 		resync->read_exactly = false;
-		resync->read_events = view->events;
 		resync->read_percent = 0;
-		resync->readings++;
 	}
 	return RESYNC_READ;
 }
@@ -231,26 +240,69 @@ enum resync_step resync_round_ended(struct resync *resync, const struct resync_v
 	}
 }
 
+void resync_read_begins(struct resync *resync, const struct resync_view *view)
+{
+	resync->read_began_ns = view->now_ns;
+	resync->read_events = view->events;
+	resync->readings++;
+}
+
+/* Rights do not come back within seconds, nor does a map appear. */
+static bool is_lasting(int error)
+{
+	return error == -EACCES || error == -EPERM || error == -ENOENT || error == -ENOEXEC;
+}
+
+static void read_failed(struct resync *resync, int error, uint64_t now_ns)
+{
+	resync->read_error = error;
+	resync->read_errors++;
+	if (is_lasting(error))
+		resync->read_pause_ns = PAUSE_MAX_NS;
+	wait_for_next_reading(resync, now_ns);
+}
+
+static void read_later(struct resync *resync, uint64_t now_ns)
+{
+	end_reading(resync, now_ns);
+	resync->read_after_ns = now_ns + SOON_NS;
+}
+
+static void has_read(
+	struct resync *resync, const struct resync_slice *slice, const struct resync_view *view)
+{
+	if (!slice->still || view->events != resync->read_events) {
+		wait_for_next_reading(resync, view->now_ns);
+		return;
+	}
+	end_reading(resync, view->now_ns);
+	resync->read_announced = slice->announced;
+	resync->read_found = slice->found;
+	resync->phase = RESYNC_HAS_READ;
+	resync->settled_round = view->rounds;
+}
+
 void resync_read(
 	struct resync *resync, const struct resync_slice *slice, const struct resync_view *view)
 {
-	resync->read_error = slice->result < 0 ? slice->result : 0;
-	resync->read_percent = slice->percent < 100 ? slice->percent : 100;
-	if (slice->result == 1)
+	if (slice->result == RESYNC_READ_WAITS)
 		return;
-	if (slice->result < 0) {
-		resync->read_errors++;
-		/* Rights do not come back within seconds. */
-		resync->read_pause_ns = PAUSE_MAX_NS;
-		wait_for_next_reading(resync, view->now_ns);
-	} else if (slice->still && view->events == resync->read_events) {
-		resync->read_announced = slice->announced;
-		resync->reading = false;
-		resync->phase = RESYNC_HAS_READ;
-		resync->settled_round = view->rounds;
-	} else {
-		wait_for_next_reading(resync, view->now_ns);
+	if (slice->result == RESYNC_READ_LATER) {
+		read_later(resync, view->now_ns);
+		return;
 	}
+	if (slice->result < 0) {
+		read_failed(resync, slice->result, view->now_ns);
+		return;
+	}
+	resync->read_error = 0;
+	if (slice->result == RESYNC_READ_BROKEN) {
+		wait_for_next_reading(resync, view->now_ns);
+		return;
+	}
+	resync->read_percent = slice->percent < 100 ? slice->percent : 100;
+	if (slice->result == RESYNC_READ_LAST)
+		has_read(resync, slice, view);
 }
 
 static void settle(struct resync *resync, uint64_t now_ns)
@@ -266,9 +318,10 @@ void resync_swept(struct resync *resync, const struct resync_view *view)
 	bool untouched =
 		view->losses == resync->asked.losses && view->damage == resync->asked.damage;
 	bool read = resync->phase == RESYNC_HAS_READ;
-	bool exactly = read && view->events == resync->read_events;
+	bool whole = resync->read_announced ? view->equal : resync->read_found == view->live;
+	bool exactly = read && whole && view->events == resync->read_events;
 	resync->read_exactly = exactly;
-	if (untouched && (!read || (exactly && resync->read_announced && view->equal))) {
+	if (untouched && (!read || (exactly && resync->read_announced))) {
 		settle(resync, view->now_ns);
 	} else if (read && untouched) {
 		resync->phase = RESYNC_ASKED;
@@ -280,15 +333,15 @@ void resync_swept(struct resync *resync, const struct resync_view *view)
 
 bool resync_needs_round(const struct resync *resync, uint64_t now_ns)
 {
-	return resync->reading || resync->phase == RESYNC_TOLD ||
-	       resync->phase == RESYNC_HAS_READ || is_due(resync, now_ns);
+	return resync->phase == RESYNC_TOLD || resync->phase == RESYNC_HAS_READ ||
+	       is_due(resync, now_ns);
 }
 
 bool resync_nearly_there(const struct resync *resync, uint64_t now_ns)
 {
 	if (!hurries(resync, now_ns))
 		return false;
-	return resync_needs_round(resync, now_ns) ||
+	return resync->reading || resync_needs_round(resync, now_ns) ||
 	       (resync->phase == RESYNC_ASKED && may_read(resync, now_ns));
 }
 
@@ -313,21 +366,41 @@ static void format_time(uint64_t unix_ns, char *text, size_t size)
 		text[0] = '\0';
 }
 
+static void describe_error(int error, char *text, size_t size)
+{
+	switch (error) {
+	case 0:
+		snprintf(text, size, ", and its memory could not be read at rest");
+		break;
+	case -EACCES:
+	case -EPERM:
+		snprintf(text, size, " and the kernel does not let spprofd read its memory (%s)",
+			strerror(-error));
+		break;
+	case -ETIMEDOUT:
+		snprintf(text, size, " and its memory took too long to be read");
+		break;
+	case -EPIPE:
+		snprintf(text, size, " and spprof-map-reader ended while it read its memory");
+		break;
+	case -ENOEXEC:
+		snprintf(text, size,
+			" and spprof-map-reader, which reads memory, cannot be started");
+		break;
+	default:
+		snprintf(text, size, " and its memory could not be read (%s)", strerror(-error));
+	}
+}
+
 static void describe_idle(const struct resync *resync, uint64_t unix_ns, char *text, size_t size)
 {
-	char since[40];
+	char since[40], why[100];
 	format_time(unix_ns, since, sizeof since);
 	if (resync->read_error == -ENOENT)
-		snprintf(text, size, "; it is idle since %s and has to wake up to tell it again",
-			since);
-	else if (resync->read_error != 0)
-		snprintf(text, size,
-			"; it is idle since %s and the kernel does not let spprofd read its memory "
-			"(%s)",
-			since, strerror(-resync->read_error));
+		snprintf(why, sizeof why, " and has to wake up to tell it again");
 	else
-		snprintf(text, size,
-			"; it is idle since %s, and its memory could not be read at rest", since);
+		describe_error(resync->read_error, why, sizeof why);
+	snprintf(text, size, "; it is idle since %s%s", since, why);
 }
 
 void resync_describe(const struct resync *resync, const struct resync_view *view, uint64_t unix_ns,
@@ -339,6 +412,8 @@ void resync_describe(const struct resync *resync, const struct resync_view *view
 		return;
 	if (resync->phase == RESYNC_WANTED)
 		snprintf(text, size, "; to be told again");
+	else if (resync->reading && resync->read_began_ns == 0)
+		snprintf(text, size, "; its memory is to be read");
 	else if (resync->reading)
 		snprintf(text, size, "; its memory is being read: %u %% of the map", percent);
 	else if (resync->phase == RESYNC_ASKED && resync->read_pause_ns > 0)

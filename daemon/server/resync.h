@@ -43,13 +43,14 @@ struct resync_view {
 	uint64_t slots;	    /* of the map, looked at by the worker for any epoch */
 	uint64_t all_slots; /* of the map */
 	uint64_t events;    /* samples and their deaths: changes while the worker works */
+	uint64_t live;	    /* announced samples that live, by the worker's count */
 	bool equal;	    /* our live set has the worker's count and digest */
 };
 
 enum resync_step {
 	RESYNC_NOTHING,
 	RESYNC_ASK,   /* store resync->epoch for the worker and open it in the model */
-	RESYNC_READ,  /* read a slice of the worker's map, then call resync_read */
+	RESYNC_READ,  /* go on with reading the worker's map, then call resync_read */
 	RESYNC_SWEEP, /* sweep the model, then call resync_swept; HAS_READ: spare what was found */
 };
 
@@ -76,11 +77,16 @@ struct resync {
 
 	/* reading the worker's memory */
 	bool reading;
-	uint64_t read_events; /* when it began */
-	bool read_announced;  /* all that it found */
-	bool read_exactly; /* it is over, and nothing had happened from its beginning to the sweep */
+	uint64_t read_events;	/* when it began */
+	uint64_t read_began_ns; /* 0: it has not, or is over */
+	bool read_announced;	/* all that it found */
+	uint64_t read_found;	/* announced entries */
+	/* It is over, has found what the worker counts, and nothing had happened from its beginning to
+	 * the sweep. */
+	bool read_exactly;
 	uint64_t read_after_ns, read_pause_ns;
-	int read_error; /* negative errno of the last one */
+	uint64_t read_rest_ns; /* nor before this: reading takes a small share of the time */
+	int read_error;	       /* negative errno of the last one */
 	unsigned read_percent;
 	uint64_t hurry_until_ns;
 	uint64_t moved_events, moved_ns; /* when the worker was last seen to sample or free */
@@ -108,12 +114,24 @@ void resync_hurry(struct resync *resync, uint64_t now_ns);
 enum resync_step resync_round_ended(struct resync *resync, const struct resync_view *view);
 void resync_swept(struct resync *resync, const struct resync_view *view);
 
+/* What came of a RESYNC_READ; negative errno: the map cannot be read. */
+enum resync_read_result {
+	RESYNC_READ_LAST,   /* a slice, and it was the last */
+	RESYNC_READ_MORE,   /* a slice, and there is more */
+	RESYNC_READ_WAITS,  /* nothing yet */
+	RESYNC_READ_LATER,  /* something is short that will be there again soon */
+	RESYNC_READ_BROKEN, /* the worker is awake */
+};
+
 struct resync_slice {
-	int result;	/* 1: more to read; 0: it was the last; negative errno */
+	int result;	/* enum resync_read_result or negative errno */
 	bool still;	/* so far: nothing changed under it */
 	bool announced; /* so far: the worker will tell of the death of all that was found */
+	uint64_t found; /* so far: announced entries */
 	unsigned percent;
 };
+/* Between a RESYNC_READ and its resync_read: the first byte is about to be read. */
+void resync_read_begins(struct resync *resync, const struct resync_view *view);
 void resync_read(
 	struct resync *resync, const struct resync_slice *slice, const struct resync_view *view);
 

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "model/heap_model.h"
 #include "server/module_map.h"
+#include "server/options.h"
 #include "server/process_image.h"
 #include "server/process_info.h"
 #include "server/segment_lock.h"
@@ -46,6 +47,8 @@ struct session {
 	struct ring_consumer_stats last_consumer;
 	struct estimate_sum live, cumulative;
 	uint64_t sums_at_ns, sums_events;
+	void (*wake)(void *data); /* NULL: nobody */
+	void *wake_data;
 };
 
 void session_claim_deinit(struct session_claim *claim)
@@ -145,23 +148,39 @@ static struct session *destroy(struct session *session)
 	return NULL;
 }
 
-static bool same_program(void *data)
+/* For reading its memory: only what is certain counts. */
+static bool same_program(bool look, void *data)
 {
-	return !session_replaced(data);
+	struct session *session = data;
+	struct process_image now;
+	if (session->maps.replaced || process_image_read(&session->process, &now) < 0 ||
+		!process_image_identical(&session->image, &now))
+		return false;
+	return !look || session_maps_look(&session->maps) == 0;
 }
 
-static void begin_resync(struct session *session, bool read_before)
+static void wake(void *data)
 {
+	struct session *session = data;
+	if (session->wake != NULL)
+		session->wake(session->wake_data);
+}
+
+static void begin_resync(struct session *session, bool read_before,
+	const struct options_limits *limits, struct map_places *places)
+{
+	session->resync.max_live = limits->max_live;
+	session->resync.wake = wake;
 	session->resync.feed = session->feed;
 	session->resync.segment = session->segment;
 	session->resync.process = &session->process;
 	session->resync.same_program = same_program;
 	session->resync.data = session;
-	session_resync_begin(&session->resync, read_before);
+	session_resync_begin(&session->resync, read_before, places, session->facts.uid);
 }
 
-int session_new(
-	struct session **out, struct session_claim *claim, const struct options_limits *limits)
+int session_new(struct session **out, struct session_claim *claim,
+	const struct options_limits *limits, struct map_places *places)
 {
 	struct session *session = alloc_zeroed(1, sizeof *session);
 	session->references = 1;
@@ -193,7 +212,7 @@ int session_new(
 	segment_map_counters(session->segment, &session->last_counters);
 	session_quality_begin(&session->quality, &session->last_counters,
 		claim->attach == SESSION_PULL, read_before, wall_clock_unix_ns());
-	begin_resync(session, read_before > 0);
+	begin_resync(session, read_before > 0, limits, places);
 	if (read_before > 0)
 		sample_feed_hears_from(session->feed, wall_clock_monotonic_ns());
 	else if (session->segment_info.flags & WIRE_FLAG_FORKED)
@@ -201,6 +220,12 @@ int session_new(
 	claim->process = PROCESS_HANDLE_INIT;
 	*out = session;
 	return 0;
+}
+
+void session_set_wake(struct session *session, void (*wake)(void *data), void *data)
+{
+	session->wake = wake;
+	session->wake_data = data;
 }
 
 struct session *session_ref(struct session *session)
@@ -250,7 +275,7 @@ int session_drain(struct session *session, bool all, uint64_t max_bytes, uint64_
 	struct record_sink sink = session_resync_sink(&session->resync);
 	struct ring_consumer_stats stats;
 	uint64_t before = session->last_consumer.bytes;
-	all = all || resync_needs_round(&session->resync.state, wall_clock_monotonic_ns());
+	all = all || session_resync_needs_round(&session->resync);
 	if (!session->in_round)
 		session_resync_round_begins(&session->resync, &session->last_consumer);
 	session->in_round = true;
@@ -349,9 +374,10 @@ bool session_replaced(struct session *session)
 		process_image_read(&session->process, &now) < 0 ||
 		process_image_same(&session->image, &now))
 		return session->maps.replaced;
-	/* The image tells cheaply that something is different, the mapping tells what. */
-	session_maps_look(&session->maps);
-	session->image = now;
+	/* The image tells cheaply that something is different, the mapping tells what. What cannot be
+	 * looked at now is looked at again. */
+	if (session_maps_look(&session->maps) == 0)
+		session->image = now;
 	return session->maps.replaced;
 }
 
@@ -383,6 +409,7 @@ void session_end(struct session *session)
 void session_freeze(struct session *session, bool frozen)
 {
 	sample_feed_freeze(session->feed, frozen);
+	session->resync.frozen = frozen;
 }
 
 /* Adds up the whole heap, so the sums are kept for a while. */
@@ -459,6 +486,7 @@ size_t session_bytes(const struct session *session)
 {
 	return sizeof *session + sample_feed_bytes(session->feed) +
 	       module_map_bytes(session->maps.modules) +
+	       map_reading_bytes(&session->resync.reading) +
 	       session->file_count * sizeof *session->files;
 }
 

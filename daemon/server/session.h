@@ -17,6 +17,7 @@
 #include "server/resync.h"
 #include "server/sample_feed.h"
 
+struct map_places;
 struct module_map;
 struct options_limits;
 struct session;
@@ -61,17 +62,20 @@ struct session_numbers { /* for statistics */
 	uint64_t digest_checks; /* comparisons of the model with the agent's own count */
 	uint64_t digest_mismatches;
 	struct resync resync;
-	size_t bytes; /* of the model, modules included */
+	size_t bytes; /* of the model, modules and a reading included */
 };
 
 void session_claim_deinit(struct session_claim *claim);
 
 /* Takes the claim over on success only. -ECHILD: the segment is a forked child's inherited copy of
  * its parent's; -ESRCH: no process to be found behind a pull; -EBUSY: another daemon reads the
- * segment; other negative errno. One reference.
- */
-int session_new(
-	struct session **out, struct session_claim *claim, const struct options_limits *limits);
+ * segment; other negative errno. One reference. `places`: where its memory may be read, while it is
+ * idle; borrowed until the end of the session; NULL: nowhere. */
+int session_new(struct session **out, struct session_claim *claim,
+	const struct options_limits *limits, struct map_places *places);
+/* `wake` NULL: nobody. Called from the loop, also from inside of a call of another session's: a round
+ * had better come at once. */
+void session_set_wake(struct session *session, void (*wake)(void *data), void *data);
 struct session *session_ref(struct session *session);
 struct session *session_unref(struct session *session); /* NULL; accepts NULL */
 

@@ -6,12 +6,11 @@
 #include "config.h"
 #include "server/session_maps.h"
 
-#include <stdio.h>
-#include <string.h>
-#include <sys/sysmacros.h>
+#include <errno.h>
 
 #include "base/buffer.h"
 #include "ingest/segment_map.h"
+#include "server/maps_text.h"
 #include "server/module_map.h"
 #include "server/process_handle.h"
 #include "server/wall_clock.h"
@@ -35,32 +34,38 @@ void session_maps_deinit(struct session_maps *maps)
 	maps->modules = module_map_free(maps->modules);
 }
 
-/* An exec takes the segment's mapping away, and leaves it to no other program. */
-static bool maps_the_segment(const struct session_maps *maps, const char *text)
+/* By the fields of each line: a file's name may hold anything, another mapping's line too. */
+bool session_maps_has(const char *text, size_t size, dev_t device, ino_t inode)
 {
-	char mark[64];
-	snprintf(mark, sizeof mark, " %02x:%02x %llu ", major(maps->device), minor(maps->device),
-		(unsigned long long)maps->inode);
-	return strstr(text, mark) != NULL;
+	struct maps_text lines = {text, text + size};
+	struct maps_line line;
+	enum maps_text_result r;
+	while ((r = maps_text_next(&lines, &line)) != MAPS_TEXT_END)
+		if (r == MAPS_TEXT_LINE && line.device == device && line.inode == inode)
+			return true;
+	return false;
 }
 
-/* Appends /proc/PID/maps; false if it is not there, or is another program's. */
-static bool read_kernel_text(struct session_maps *maps, struct buffer *text)
+/* Appends /proc/PID/maps; as session_maps_look. An exec takes the segment's mapping away, and leaves
+ * it to no other program. */
+static int read_kernel_text(struct session_maps *maps, struct buffer *text)
 {
 	char *room = (char *)buffer_reserve(text, MAPS_MAX);
 	ssize_t size = process_handle_read(maps->process, "maps", room, MAPS_MAX);
+	if (size < 0)
+		return (int)size;
 	/* Empty: a zombie, which has no mappings any more; what it had is still of use. */
-	if (size <= 0)
-		return false;
-	maps->replaced |= !maps_the_segment(maps, room);
+	if (size == 0)
+		return -ESRCH;
 	text->size += (size_t)size;
-	return !maps->replaced;
+	maps->replaced |= !session_maps_has(room, (size_t)size, maps->device, maps->inode);
+	return maps->replaced ? -ESTALE : 0;
 }
 
 static bool read_kernel_maps(struct session_maps *maps, uint32_t epoch)
 {
 	struct buffer text = BUFFER_INIT;
-	bool ours = read_kernel_text(maps, &text);
+	bool ours = read_kernel_text(maps, &text) == 0;
 	if (ours)
 		module_map_update(maps->modules, (const char *)text.data, text.size,
 			MODULE_MAP_KERNEL, epoch);
@@ -100,9 +105,10 @@ void session_maps_read(struct session_maps *maps, const struct segment_map *segm
 	maps->refresh_pause_ns = REFRESH_MIN_NS;
 }
 
-void session_maps_look(struct session_maps *maps)
+int session_maps_look(struct session_maps *maps)
 {
 	struct buffer text = BUFFER_INIT;
-	read_kernel_text(maps, &text);
+	int r = read_kernel_text(maps, &text);
 	buffer_deinit(&text);
+	return r;
 }

@@ -4,6 +4,7 @@
  */
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -27,5 +28,8 @@ void session_maps_deinit(struct session_maps *maps);
 void session_maps_read(struct session_maps *maps, const struct segment_map *segment);
 /* For sample_feed_new; `data` is the session_maps. */
 bool session_maps_refresh(uint32_t epoch, void *data);
-/* Sets `replaced` by a look at the mappings. */
-void session_maps_look(struct session_maps *maps);
+/* A look at the mappings: 0: the segment is among them; -ESTALE: it is not, and `replaced` is set;
+ * other negative errno: they could not be looked at. */
+int session_maps_look(struct session_maps *maps);
+/* Whether a text of /proc/PID/maps has a mapping of this file. */
+bool session_maps_has(const char *text, size_t size, dev_t device, ino_t inode);

@@ -6,12 +6,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "ingest/ring_consumer.h"
 #include "server/map_reading.h"
 #include "server/resync.h"
 
 struct process_handle;
 struct record_sink;
-struct ring_consumer_stats;
 struct sample_feed;
 struct segment_counters;
 struct segment_map;
@@ -22,9 +22,20 @@ struct session_resync {
 	struct sample_feed *feed;	      /* borrows */
 	struct segment_map *segment;	      /* borrows; NULL once the session has ended */
 	const struct process_handle *process; /* borrows */
-	/* Whether the process still runs the program that made the segment. */
-	bool (*same_program)(void *data);
+	/* Whether the process still runs the program that made the segment: what is not known is no.
+	 * `look`: at its mappings, too. */
+	bool (*same_program)(bool look, void *data);
+	/* There is something to do at the end of a round, and that had better come at once. */
+	void (*wake)(void *data);
 	void *data;
+	uint32_t max_live; /* of the model */
+	bool frozen;	   /* the model takes nothing new */
+
+	/* the reading under way */
+	struct ring_consumer_stats begun; /* when it began: records that come break it off */
+	uint64_t found;			  /* announced entries */
+	bool secret;			  /* some that were not */
+	bool left_out;			  /* stacks, since the model had no room for them */
 	/* before the last round, and before the one that may be beginning */
 	struct resync_losses {
 		uint64_t losses, damage;
@@ -32,9 +43,13 @@ struct session_resync {
 	uint64_t rounds; /* for which `before` is */
 };
 
-/* The borrowed parts are set before. `read_before`: an earlier daemon took records. */
-void session_resync_begin(struct session_resync *resync, bool read_before);
+/* All up to `frozen` is set before. `read_before`: an earlier daemon took records. `places`: where
+ * the worker, of this uid, may be read; NULL: nowhere. */
+void session_resync_begin(
+	struct session_resync *resync, bool read_before, struct map_places *places, uid_t uid);
 void session_resync_end(struct session_resync *resync);
+/* Whether the next round must read all heads, and come at once. */
+bool session_resync_needs_round(const struct session_resync *resync);
 /* Takes the records of a round. */
 struct record_sink session_resync_sink(struct session_resync *resync);
 

@@ -43,6 +43,7 @@ struct session_table {
 	uv_timer_t tick;
 	struct uv_loop_s *loop;
 	struct drain_scheduler *scheduler; /* borrows */
+	struct map_places *places;	   /* borrows, or NULL */
 	const struct options_limits *limits;
 	struct entry *entries; /* owns; the newest first */
 	unsigned ticks;
@@ -53,7 +54,8 @@ struct session_table {
 static void on_tick(uv_timer_t *timer);
 
 int session_table_new(struct session_table **out, struct uv_loop_s *loop,
-	struct drain_scheduler *scheduler, const struct options_limits *limits)
+	struct drain_scheduler *scheduler, struct map_places *places,
+	const struct options_limits *limits)
 {
 	struct session_table *table = alloc_zeroed(1, sizeof *table);
 	int r = uv_timer_init(loop, &table->tick);
@@ -66,6 +68,7 @@ int session_table_new(struct session_table **out, struct uv_loop_s *loop,
 	table->tick.data = table;
 	table->loop = loop;
 	table->scheduler = scheduler;
+	table->places = places;
 	table->limits = limits;
 	*out = table;
 	return 0;
@@ -274,7 +277,7 @@ int session_table_adopt(struct session_table *table, struct session_claim *claim
 		return session_facts(holder->session)->pid == pid ? -EEXIST : -EPERM;
 	}
 	struct session *session;
-	int r = session_new(&session, claim, table->limits);
+	int r = session_new(&session, claim, table->limits, table->places);
 	if (r < 0)
 		return refuse(table, claim, r);
 	if (!has_place(table, session_facts(session)->uid)) {

@@ -10,15 +10,17 @@
 #include <sys/types.h>
 
 struct drain_scheduler;
+struct map_places;
 struct options_limits;
 struct session;
 struct session_claim;
 struct session_table;
 struct uv_loop_s;
 
-/* `limits` is borrowed. */
+/* `scheduler`, `places` (NULL: idle workers are not read) and `limits` are borrowed. */
 int session_table_new(struct session_table **out, struct uv_loop_s *loop,
-	struct drain_scheduler *scheduler, const struct options_limits *limits);
+	struct drain_scheduler *scheduler, struct map_places *places,
+	const struct options_limits *limits);
 /* The loop must run until the handles are closed. */
 struct session_table *session_table_free(struct session_table *table);
 

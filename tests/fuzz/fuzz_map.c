@@ -5,19 +5,21 @@
  *   2 bytes   distance of the stacks, of the blocks, in units of 64 bytes
  *   the rest  memory from an address on, followed by zeros; beyond that nothing can be read
  *
- * Whatever it holds, the reading must end, within its bounds, and what it finds must be what the
- * sinks rely on.
+ * Whatever it holds, the reading must end, within its bounds, and what it finds must be a packet
+ * that the daemon takes.
  */
 #include "config.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/buffer.h"
 #include "ingest/map_decode.h"
+#include "ingest/map_packet.h"
 #include "ingest/map_reader.h"
-#include "ingest/record_decode.h"
 #include "ingest/segment_map.h"
 
 #define ADDRESS UINT64_C(0x7f0000000000)
+#define EPOCH	3u
 #define MEMORY	(448u << 10) /* a little more than the first level */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -49,25 +51,43 @@ static int copy(uint64_t address, void *bytes, size_t size, void *data)
 	return 0;
 }
 
-static bool wanted(uint64_t id, void *data)
-{
-	(void)data;
-	return id % 7 != 0;
-}
-
 static void found(const struct wire_birth *entry, bool announced, void *data)
 {
 	struct memory *memory = data;
 
-	check(entry->record.size == sizeof(*entry) + entry->frame_count * sizeof(uint64_t));
 	check(entry->id > 0 && entry->stop < WIRE_STOP_KINDS);
-	check(entry->frame_count <= WIRE_MAX_FRAMES);
-	check(entry->size_bytes > 0 && entry->size_bytes <= RECORD_DECODE_MAX_BYTES);
-	check(entry->interval_bytes > 0 && entry->interval_bytes <= RECORD_DECODE_MAX_BYTES);
-	check(!(entry->record.flags & WIRE_STACK_NOT_KEPT) || entry->frame_count == 0);
 	for (uint16_t i = 0; i < entry->frame_count; i++)
 		memory->sum += entry->frames[i]; /* readable */
 	memory->sum += announced;
+}
+
+/* As the helper does it; what it makes of any memory is a packet that the daemon takes. */
+static int read_slice(struct map_reader *reader, uint32_t levels, struct memory *memory)
+{
+	uint8_t wanted[(MAP_READER_SLOTS + 7) / 8];
+	struct map_packet_found head = {.head = {MAP_PACKET_VERSION, MAP_PACKET_FOUND}};
+	struct map_reader_stats stats;
+	struct buffer packet = BUFFER_INIT;
+	const uint64_t *ids;
+	uint32_t count;
+	int r = map_reader_look(reader, levels, &ids, &count);
+
+	if (r < 0)
+		return r;
+	check(count <= MAP_READER_SLOTS);
+	for (size_t i = 0; i < sizeof(wanted); i++)
+		wanted[i] = (uint8_t)(i * 37);
+	buffer_append(&packet, &head, sizeof(head));
+	r = map_reader_read(reader, wanted, EPOCH, MAP_PACKET_RECORDS, &packet);
+	map_reader_stats(reader, &stats);
+	head.result = r;
+	head.slots = stats.slots;
+	head.slots_in_all = stats.slots_in_all;
+	memcpy(packet.data, &head, sizeof(head));
+	check(map_packet_check(packet.data, packet.size, EPOCH) == MAP_PACKET_FOUND);
+	map_packet_records(packet.data, packet.size, found, memory);
+	buffer_deinit(&packet);
+	return r;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -87,7 +107,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.blocks_address = head[5] == 255 ? UINT64_MAX - 63 : ADDRESS + head[5] * 64u,
 	};
 	const struct map_source source = {copy, &memory};
-	const struct map_sink sink = {wanted, found, &memory};
 	struct map_reader_stats stats;
 	struct map_reader *reader;
 	uint64_t slices = 0;
@@ -95,9 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	check(map_reader_new(&reader, &places, &source) == 0);
 	do {
-		r = map_reader_slice(reader, head[0], &sink);
-		if (slices % 2 == 0)
-			map_reader_hand_over(reader, &sink);
+		r = read_slice(reader, head[0], &memory);
 		map_reader_stats(reader, &stats);
 		check(++slices <= stats.slots_in_all + 1);
 	} while (r == 1);

@@ -21,6 +21,10 @@ unit_tests += tests/fuzz/fuzz_map
 tests_fuzz_fuzz_map_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_map_LDADD = libfuzzmain.la libspingest.la
 
+unit_tests += tests/fuzz/fuzz_map_packet
+tests_fuzz_fuzz_map_packet_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_map_packet_LDADD = libfuzzmain.la libspingest.la
+
 unit_tests += tests/fuzz/fuzz_record
 tests_fuzz_fuzz_record_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_record_LDADD = libfuzzmain.la libspingest.la

@@ -52,6 +52,7 @@ stress_tests += tests/stress/stress_resync
 unit_tests += tests/stress/stress_resync
 tests_stress_stress_resync_SOURCES = \
 	tests/stress/stress_resync.c \
+	tests/support/fake_reading.c tests/support/fake_reading.h \
 	tests/stress/resync_daemon.c tests/stress/resync_daemon.h \
 	tests/stress/resync_hooks.c tests/stress/resync_hooks.h \
 	tests/stress/resync_worker.c tests/stress/resync_worker.h

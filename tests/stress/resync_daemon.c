@@ -1,5 +1,5 @@
-/* session.c without processes: a round is drained, then tended to. The wall clock's functions are
- * defined here, so the linker leaves the real ones out. */
+/* session.c without processes: a round is drained, then tended to. The wall clock and the reading are
+ * defined elsewhere in this program, so the linker leaves the real ones out. */
 #include "config.h"
 #include "stress/resync_daemon.h"
 #include <fcntl.h>
@@ -17,6 +17,7 @@
 #include "server/sample_feed.h"
 #include "server/session_resync.h"
 #include "server/wall_clock.h"
+#include "support/fake_reading.h"
 
 static struct {
 	bool runs;
@@ -63,10 +64,16 @@ static bool no_mappings(uint32_t epoch, void *data)
 	return false;
 }
 
-static bool same_program(void *data)
+static bool same_program(bool look, void *data)
+{
+	(void)look, (void)data;
+	return true;
+}
+
+/* It is looked at all the time. */
+static void wake(void *data)
 {
 	(void)data;
-	return true;
 }
 
 static bool read_before(void)
@@ -98,8 +105,10 @@ void daemon_start(int segment_fd)
 		.segment = session.segment,
 		.process = &session.process,
 		.same_program = same_program,
+		.wake = wake,
+		.max_live = limits.max_live,
 	};
-	session_resync_begin(&session.resync, before);
+	session_resync_begin(&session.resync, before, NULL, 0);
 	session.runs = true;
 }
 
@@ -147,7 +156,8 @@ bool daemon_pass(uint64_t advance_ns, bool all, uint64_t max_bytes)
 
 	sink.death = on_death;
 	now_ns += advance_ns;
-	all = all || resync_needs_round(&session.resync.state, now_ns);
+	fake_reading_goes_on(&session.resync.reading);
+	all = all || session_resync_needs_round(&session.resync);
 	if (!session.in_round)
 		session_resync_round_begins(&session.resync, &session.last);
 	session.in_round = true;
@@ -178,8 +188,10 @@ bool daemon_waits(void)
 {
 	const struct resync *state = &session.resync.state;
 
-	return !resync_needs_round(state, now_ns) && state->phase != RESYNC_CONFIRMED &&
-	       (state->phase == RESYNC_WANTED || now_ns < state->read_after_ns);
+	return !session_resync_needs_round(&session.resync) && !state->reading &&
+	       state->phase != RESYNC_CONFIRMED &&
+	       (state->phase == RESYNC_WANTED || now_ns < state->read_after_ns ||
+		       now_ns < state->read_rest_ns);
 }
 
 static struct resync_view view(void)

@@ -3,12 +3,14 @@
 #include "ingest/map_reader.h"
 #include <errno.h>
 #include <string.h>
+#include "base/buffer.h"
 #include "ingest/map_decode.h"
 #include "ingest/segment_map.h"
 #include "support/fake_map.h"
 #include "support/tap_main.h"
 
 #define GENERATION 3u
+#define EPOCH	   9u
 
 static struct fake_map map;
 static struct map_reader *reader;
@@ -34,21 +36,29 @@ static int copy(uint64_t address, void *bytes, size_t size, void *data)
 
 static const struct map_source source = {copy, NULL};
 
-static bool wanted(uint64_t id, void *data)
+/* The next slice, at most `room` bytes of it. */
+static int read_some(uint32_t levels, size_t room)
 {
-	(void)id;
-	(void)data;
-	return want_stacks;
+	static struct buffer records;
+	uint8_t wanted[(MAP_READER_SLOTS + 7) / 8];
+	const uint64_t *ids;
+	uint32_t living;
+	int r = map_reader_look(reader, levels, &ids, &living);
+	if (r < 0)
+		return r;
+	memset(wanted, want_stacks ? 0xff : 0, sizeof(wanted));
+	buffer_clear(&records);
+	r = map_reader_read(reader, wanted, EPOCH, room, &records);
+	ck_assert_uint_le(records.size, room);
+	for (size_t at = 0; at < records.size; count++) {
+		const struct wire_birth *entry = (const void *)(records.data + at);
+		ck_assert_uint_eq(entry->epoch, EPOCH);
+		memcpy(got[count].bytes, entry, entry->record.size);
+		got[count].announced = entry->record.type == WIRE_LIVE;
+		at += entry->record.size;
+	}
+	return r;
 }
-
-static void found(const struct wire_birth *entry, bool announced, void *data)
-{
-	(void)data;
-	memcpy(got[count].bytes, entry, entry->record.size);
-	got[count++].announced = announced;
-}
-
-static const struct map_sink sink = {wanted, found, NULL};
 
 static void setup(void)
 {
@@ -80,10 +90,9 @@ static int read_all(const struct segment_map_places *places, uint32_t levels)
 {
 	int r;
 	ck_assert_int_eq(map_reader_new(&reader, places, &source), 0);
-	do {
-		r = map_reader_slice(reader, levels, &sink);
-		map_reader_hand_over(reader, &sink);
-	} while (r == 1);
+	do
+		r = read_some(levels, 64u << 10);
+	while (r == 1);
 	map_reader_stats(reader, &stats);
 	return r;
 }
@@ -192,9 +201,7 @@ START_TEST(stacks_of_known_ids_are_not_read)
 	ck_assert_uint_eq(count, 1);
 	ck_assert_uint_eq(got[0].entry.frame_count, 0);
 	/* slices, and the second look */
-	ck_assert_uint_eq(
-		stats.reads, 1 + (map_decode_slots(2) + 1364) /
-					     (MAP_READER_SLICE_BYTES / sizeof(struct wire_slot)));
+	ck_assert_uint_eq(stats.reads, 1 + (map_decode_slots(2) + 1364) / MAP_READER_SLOTS);
 }
 END_TEST
 
@@ -226,7 +233,7 @@ START_TEST(a_stack_that_cannot_be_read_is_not_kept)
 }
 END_TEST
 
-START_TEST(what_was_never_announced_is_handed_over_as_a_live_too)
+START_TEST(what_was_never_announced_is_told_as_a_birth)
 {
 	fake_map_set(&map, 0, 1, GENERATION, NULL, 0);
 	fake_map_set(&map, 1, 2, 0, NULL, 0);
@@ -234,7 +241,7 @@ START_TEST(what_was_never_announced_is_handed_over_as_a_live_too)
 	ck_assert_uint_eq(count, 2);
 	for (unsigned i = 0; i < 2; i++) {
 		ck_assert_int_eq(got[i].announced, i == 0);
-		ck_assert_uint_eq(got[i].entry.record.type, WIRE_LIVE);
+		ck_assert_uint_eq(got[i].entry.record.type, i == 0 ? WIRE_LIVE : WIRE_BIRTH);
 		ck_assert_uint_eq(got[i].entry.record.flags, WIRE_STACK_NOT_KEPT);
 	}
 }
@@ -274,11 +281,51 @@ START_TEST(a_level_that_comes_into_use_meanwhile_is_read_too)
 	struct segment_map_places places = places_of_map();
 	fake_map_set(&map, 20000, 7, GENERATION, NULL, 0); /* of the second level */
 	ck_assert_int_eq(map_reader_new(&reader, &places, &source), 0);
-	ck_assert_int_eq(map_reader_slice(reader, 1, &sink), 1);
-	while (map_reader_slice(reader, 2, &sink) == 1)
-		map_reader_hand_over(reader, &sink);
-	map_reader_hand_over(reader, &sink);
+	ck_assert_int_eq(read_some(1, WIRE_RECORD_MAX), 1);
+	while (read_some(2, WIRE_RECORD_MAX) == 1)
+		;
 	ck_assert_uint_eq(count, 1);
+}
+END_TEST
+
+START_TEST(a_slice_without_room_goes_on_at_the_same_slot)
+{
+	struct segment_map_places places = places_of_map();
+	for (unsigned i = 0; i < 40; i++)
+		fake_map_set(&map, i * 3, i + 1, GENERATION, (uint64_t[]){1, 2, 3}, 3);
+	ck_assert_int_eq(map_reader_new(&reader, &places, &source), 0);
+	unsigned slices = 0;
+	while (read_some(2, WIRE_RECORD_MAX + 100) == 1)
+		slices++;
+	ck_assert_uint_eq(count, 40);
+	ck_assert_uint_gt(slices, 15 + 40 / 2);
+	for (unsigned i = 0; i < 40; i++)
+		ck_assert_uint_eq(got[i].entry.id, i + 1);
+}
+END_TEST
+
+START_TEST(the_ids_asked_about_are_those_that_live)
+{
+	struct segment_map_places places = places_of_map();
+	uint8_t wanted[(MAP_READER_SLOTS + 7) / 8] = {[1] = 1u << 1};
+	struct buffer records = BUFFER_INIT;
+	const uint64_t *ids;
+	uint32_t living;
+	for (unsigned i = 0; i < 12; i++)
+		fake_map_set(&map, i * 7, i + 1, GENERATION, (uint64_t[]){1, 2, 3}, 3);
+	fake_map_clear(&map, 7);
+	ck_assert_int_eq(map_reader_new(&reader, &places, &source), 0);
+	ck_assert_int_eq(map_reader_look(reader, 2, &ids, &living), 0);
+	ck_assert_uint_eq(living, 11);
+	ck_assert_uint_eq(ids[0], 1);
+	ck_assert_uint_eq(ids[9], 11);
+	map_reader_read(reader, wanted, EPOCH, 64u << 10, &records);
+	for (size_t at = 0; at < records.size;) {
+		const struct wire_birth *entry = (const void *)(records.data + at);
+		ck_assert_uint_eq(entry->frame_count, entry->id == 11 ? 3 : 0);
+		at += entry->record.size;
+	}
+	buffer_deinit(&records);
 }
 END_TEST
 
@@ -311,10 +358,12 @@ static Suite *suite(void)
 	tcase_add_test(t, an_id_beside_the_fields_of_its_predecessor_is_left_out);
 	tcase_add_test(t, stacks_of_known_ids_are_not_read);
 	tcase_add_test(t, a_stack_that_cannot_be_read_is_not_kept);
-	tcase_add_test(t, what_was_never_announced_is_handed_over_as_a_live_too);
+	tcase_add_test(t, what_was_never_announced_is_told_as_a_birth);
 	tcase_add_test(t, addresses_that_are_nowhere_end_a_reading);
 	tcase_add_test(t, levels_that_cannot_be_are_not_read);
 	tcase_add_test(t, a_level_that_comes_into_use_meanwhile_is_read_too);
+	tcase_add_test(t, a_slice_without_room_goes_on_at_the_same_slot);
+	tcase_add_test(t, the_ids_asked_about_are_those_that_live);
 	tcase_add_test(t, numbers_longer_than_64_bits_are_malformed);
 	suite_add_tcase(s, t);
 	return s;

@@ -112,12 +112,13 @@ START_TEST(help_and_version_are_answered_at_once)
 }
 END_TEST
 
-START_TEST(the_symbolizer_is_found_in_the_build_tree_if_told_so)
+START_TEST(the_helpers_are_found_in_the_build_tree_if_told_so)
 {
 	struct options options;
 	setenv("SPPROF_LIBEXECDIR", "/build", 1);
 	ck_assert_int_eq(PARSE(&options, "--ready-fd=7"), 0);
 	ck_assert_str_eq(options.symbolizer, "/build/spprof-symbolizer");
+	ck_assert_str_eq(options.map_reader, "/build/spprof-map-reader");
 	ck_assert_int_eq(options.ready_fd, 7);
 	ck_assert(!options.exit_with_parent);
 	options_deinit(&options);
@@ -134,7 +135,7 @@ static Suite *suite(void)
 	tcase_add_test(t, sizes_are_whole_numbers_with_a_known_unit);
 	tcase_add_test(t, what_makes_no_sense_is_a_usage_error);
 	tcase_add_test(t, help_and_version_are_answered_at_once);
-	tcase_add_test(t, the_symbolizer_is_found_in_the_build_tree_if_told_so);
+	tcase_add_test(t, the_helpers_are_found_in_the_build_tree_if_told_so);
 	suite_add_tcase(s, t);
 	return s;
 }

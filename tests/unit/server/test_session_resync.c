@@ -2,6 +2,8 @@
  * if it were the worker: what the worker tells, and what is read from its memory. */
 #include "config.h"
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -10,6 +12,7 @@
 #include "model/snapshot.h"
 #include "model/stack_table.h"
 #include "server/drain_scheduler.h"
+#include "server/map_places.h"
 #include "server/options.h"
 #include "server/session.h"
 #include "server/session_table.h"
@@ -21,6 +24,7 @@
 
 static uv_loop_t loop;
 static struct drain_scheduler *scheduler;
+static struct map_places *places;
 static struct session_table *table;
 static struct options_limits limits;
 static struct fake_segment segment;
@@ -32,7 +36,12 @@ static void setup(void)
 	limits = options_default_limits;
 	ck_assert_int_eq(uv_loop_init(&loop), 0);
 	ck_assert_int_eq(drain_scheduler_new(&scheduler, &loop), 0);
-	ck_assert_int_eq(session_table_new(&table, &loop, scheduler, &limits), 0);
+	char program[4096];
+	const char *build = getenv("BUILDDIR");
+	snprintf(program, sizeof(program), "%s/spprof-map-reader", build ? build : ".");
+	const struct map_places_options options = {.program = program};
+	ck_assert_int_eq(map_places_new(&places, &loop, &options), 0);
+	ck_assert_int_eq(session_table_new(&table, &loop, scheduler, places, &limits), 0);
 	fake_segment_init(&segment, 4, 64u << 10, 0);
 	flock(segment.fd, LOCK_UN);
 	fake_segment_seal(&segment, FAKE_SEGMENT_SEALS);
@@ -43,6 +52,7 @@ static void teardown(void)
 {
 	session_table_free(table);
 	drain_scheduler_free(scheduler);
+	map_places_free(places);
 	while (uv_run(&loop, UV_RUN_ONCE))
 		;
 	ck_assert_int_eq(uv_loop_close(&loop), 0);

@@ -30,7 +30,7 @@ static void setup(void)
 	limits = options_default_limits;
 	ck_assert_int_eq(uv_loop_init(&loop), 0);
 	ck_assert_int_eq(drain_scheduler_new(&scheduler, &loop), 0);
-	ck_assert_int_eq(session_table_new(&table, &loop, scheduler, &limits), 0);
+	ck_assert_int_eq(session_table_new(&table, &loop, scheduler, NULL, &limits), 0);
 	fake_segment_init(&segment, 4, 1u << 20, 0);
 	flock(segment.fd, LOCK_UN);
 	fake_segment_seal(&segment, FAKE_SEGMENT_SEALS);
@@ -261,7 +261,7 @@ START_TEST(whoever_waits_is_called_when_the_table_goes)
 	session_table_free(table);
 	ck_assert(done);
 	session_unref(session);
-	ck_assert_int_eq(session_table_new(&table, &loop, scheduler, &limits), 0);
+	ck_assert_int_eq(session_table_new(&table, &loop, scheduler, NULL, &limits), 0);
 }
 END_TEST
 
