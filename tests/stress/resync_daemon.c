@@ -156,7 +156,7 @@ bool daemon_pass(uint64_t advance_ns, bool all, uint64_t max_bytes)
 
 	sink.death = on_death;
 	now_ns += advance_ns;
-	fake_reading_goes_on(&session.resync.reading);
+	fake_reading_goes_on();
 	all = all || session_resync_needs_round(&session.resync);
 	if (!session.in_round)
 		session_resync_round_begins(&session.resync, &session.last);

@@ -10,6 +10,7 @@
 #include "server/process_handle.h"
 
 static struct {
+	struct map_reading *reading;
 	struct map_reader *reader;
 	int memory_fd; /* the reading's */
 	uint32_t levels;
@@ -53,6 +54,7 @@ void map_reading_end(struct map_reading *reading)
 	reading->memory_fd = helper.memory_fd = -1;
 	reading->found = NULL;
 	reading->state = MAP_READING_NONE;
+	helper.reading = NULL;
 }
 
 int map_reading_wait(struct map_reading *reading, const struct segment_map_places *places)
@@ -61,6 +63,7 @@ int map_reading_wait(struct map_reading *reading, const struct segment_map_place
 		return -ENOENT;
 	reading->begin.places = *places;
 	reading->state = MAP_READING_WAITS;
+	helper.reading = reading;
 	let_time_pass();
 	return 0;
 }
@@ -117,17 +120,30 @@ static void read_packet(struct map_reading *reading)
 	reading->found_bytes = helper.packet.size;
 }
 
-void fake_reading_goes_on(struct map_reading *reading)
+void fake_reading_step(enum fake_reading_step step)
+{
+	struct map_reading *reading = helper.reading;
+	if (reading == NULL)
+		return;
+	bool works = reading->state == MAP_READING_WORKS;
+	if (step == FAKE_READING_GRANT && reading->state == MAP_READING_WAITS)
+		reading->state = MAP_READING_GRANTED;
+	else if (step == FAKE_READING_READ && works && reading->found == NULL)
+		read_packet(reading);
+	else if (step == FAKE_READING_COME && works && reading->found != NULL)
+		reading->state = MAP_READING_READY;
+}
+
+void fake_reading_goes_on(void)
 {
 	/* A slice is read at once, and comes later. */
-	if (reading->state == MAP_READING_WORKS && reading->found == NULL)
-		read_packet(reading);
-	if (helper.steps > 0)
+	fake_reading_step(FAKE_READING_READ);
+	if (helper.steps > 0) {
 		helper.steps--;
-	else if (reading->state == MAP_READING_WAITS)
-		reading->state = MAP_READING_GRANTED;
-	else if (reading->state == MAP_READING_WORKS)
-		reading->state = MAP_READING_READY;
+		return;
+	}
+	fake_reading_step(FAKE_READING_COME);
+	fake_reading_step(FAKE_READING_GRANT);
 }
 
 struct map_packet_found *map_reading_found(struct map_reading *reading, size_t *size)

@@ -6,5 +6,10 @@
 #pragma once
 #include "server/map_reading.h"
 
-/* One step of what goes on beside the daemon: the place comes, a slice is read, it arrives. */
-void fake_reading_goes_on(struct map_reading *reading);
+/* What goes on beside the daemon: the place comes, a slice is read, it arrives. */
+enum fake_reading_step { FAKE_READING_GRANT, FAKE_READING_READ, FAKE_READING_COME };
+
+/* If that is what comes next, of the reading that was waited for last. */
+void fake_reading_step(enum fake_reading_step step);
+/* One step of whatever comes next, now and then after some time. */
+void fake_reading_goes_on(void);

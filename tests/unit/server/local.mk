@@ -83,6 +83,16 @@ unit_tests += tests/unit/server/test_session_resync
 tests_unit_server_test_session_resync_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_session_resync_LDADD = $(server_test_all_ldadd)
 
+unit_tests += tests/unit/server/test_map_places
+tests_unit_server_test_map_places_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_map_places_LDADD = $(server_test_all_ldadd)
+
+unit_tests += tests/unit/server/test_session_reading
+tests_unit_server_test_session_reading_SOURCES = tests/unit/server/test_session_reading.c \
+	tests/support/fake_reading.c tests/support/fake_reading.h
+tests_unit_server_test_session_reading_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_session_reading_LDADD = $(server_test_all_ldadd)
+
 unit_tests += tests/unit/server/test_session_quality
 tests_unit_server_test_session_quality_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_session_quality_LDADD = $(server_test_all_ldadd)
