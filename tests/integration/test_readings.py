@@ -17,7 +17,7 @@ import profiled  # noqa: E402
 from tap import Tap, skip_all  # noqa: E402
 
 PATIENCE = 60  # seconds until something that must happen is given up
-REAL = os.path.join(profiled.LIBEXECDIR, "spprof-map-reader")
+REAL = profiled.MAP_READER
 
 
 def until(condition):

@@ -29,6 +29,24 @@ START_TEST(stat_fields_are_counted_after_the_last_parenthesis)
 }
 END_TEST
 
+START_TEST(an_image_that_is_not_known_is_no_certain_one)
+{
+	const struct process_image image = {777, 13, 8, 99}, other = {777, 14, 8, 99};
+	struct process_image hidden = image;
+	ck_assert(process_image_identical(&image, &image));
+	ck_assert(!process_image_identical(&image, &other));
+	hidden.stack_start = 0;
+	ck_assert(process_image_same(&image, &hidden));
+	ck_assert(!process_image_identical(&image, &hidden));
+	ck_assert(!process_image_identical(&hidden, &image));
+	hidden = image;
+	hidden.exe_device = hidden.exe_inode = 0;
+	ck_assert(!process_image_identical(&image, &hidden));
+	hidden = (struct process_image){0};
+	ck_assert(!process_image_identical(&hidden, &hidden));
+}
+END_TEST
+
 START_TEST(status_gives_the_uids_and_the_innermost_pid)
 {
 	struct process_info info;
@@ -181,6 +199,7 @@ static Suite *suite(void)
 	Suite *s = suite_create("process");
 	TCase *t = tcase_create("process");
 	tcase_add_test(t, stat_fields_are_counted_after_the_last_parenthesis);
+	tcase_add_test(t, an_image_that_is_not_known_is_no_certain_one);
 	tcase_add_test(t, status_gives_the_uids_and_the_innermost_pid);
 	tcase_add_test(t, text_from_a_process_cannot_move_the_cursor);
 	tcase_add_test(t, text_from_a_process_becomes_valid_utf8);

@@ -3,12 +3,14 @@
 #include "config.h"
 #include <string.h>
 #include <sys/file.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 #include "model/heap_model.h"
 #include "model/snapshot.h"
 #include "server/map_places.h"
 #include "server/options.h"
 #include "server/session.h"
+#include "server/session_maps.h"
 #include "support/fake_map.h"
 #include "support/fake_reading.h"
 #include "support/fake_segment.h"
@@ -240,6 +242,22 @@ START_TEST(a_worker_that_counts_more_than_was_found_is_not_exact)
 }
 END_TEST
 
+START_TEST(a_name_that_looks_like_the_segments_mapping_is_none)
+{
+	static const char ours[] =
+		"7f0000000000-7f0000001000 r--s 00000000 00:01 4711 /memfd:spprof (deleted)\n";
+	static const char name[] = "7f0000000000-7f0000001000 r--p 00000000 08:01 99   /tmp/x "
+				   "00:01 4711 /memfd:spprof\n";
+	static const char cut[] = "7f0000000000-7f0000001000 r--s 00000000 00:01";
+	ck_assert(session_maps_has(ours, strlen(ours), makedev(0, 1), 4711));
+	ck_assert(!session_maps_has(ours, strlen(ours), makedev(0, 2), 4711));
+	ck_assert(!session_maps_has(ours, strlen(ours), makedev(0, 1), 471));
+	ck_assert(!session_maps_has(name, strlen(name), makedev(0, 1), 4711));
+	ck_assert(!session_maps_has(cut, strlen(cut), makedev(0, 1), 4711));
+	ck_assert(!session_maps_has("", 0, makedev(0, 1), 4711));
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("session_reading");
@@ -254,6 +272,7 @@ static Suite *suite(void)
 	tcase_add_test(t, counters_that_move_without_a_record_end_it_too);
 	tcase_add_test(t, a_session_may_end_while_it_is_read);
 	tcase_add_test(t, a_worker_that_counts_more_than_was_found_is_not_exact);
+	tcase_add_test(t, a_name_that_looks_like_the_segments_mapping_is_none);
 	suite_add_tcase(s, t);
 	return s;
 }
