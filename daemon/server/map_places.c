@@ -113,13 +113,22 @@ static unsigned count_lost_to_all(const struct map_places *places)
 	return count;
 }
 
+/* The first of those whose uid has the fewest: two uids that hold half each would else keep out a third
+ * for as long as their queues are. */
 static struct map_claim *first_below_half(const struct map_places *places)
 {
-	struct map_claim *claim;
-	TAILQ_FOREACH (claim, &places->waiting, next)
-		if (count_taken(places, claim->uid, false) < HALF)
-			return claim;
-	return NULL;
+	struct map_claim *claim, *first = NULL;
+	unsigned fewest = HALF;
+	TAILQ_FOREACH (claim, &places->waiting, next) {
+		unsigned count = count_taken(places, claim->uid, false);
+		if (count >= fewest)
+			continue;
+		first = claim;
+		fewest = count;
+		if (count == 0)
+			break;
+	}
+	return first;
 }
 
 /* Whose turn it is, if there is room. */

@@ -3,8 +3,8 @@
  * reading, and who waits for one. Owned by the daemon, used by readings (map_reading.h). One thread
  * (the loop's).
  *
- * In turn, but the workers of one uid hold at most half of the places while anybody else waits: what
- * they hold beyond that they lose after a second. Held too long altogether, or without a sign of life,
+ * In turn, but a uid that holds fewer comes first, and the workers of one hold at most half of the places
+ * while anybody else waits: what they hold beyond that they lose after a second. Held too long altogether, or without a sign of life,
  * a place is lost as well. A helper that was killed and that the kernel does not let go (its file
  * system doesn't answer) keeps its place; of one uid's such helpers, half of the places at most are
  * lost to others, and while one uid has any, it gets no more than half.

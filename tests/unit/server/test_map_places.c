@@ -98,6 +98,20 @@ START_TEST(one_user_gets_half_while_others_wait)
 }
 END_TEST
 
+START_TEST(two_users_who_hold_half_each_do_not_keep_out_a_third)
+{
+	use("/bin/true", 0);
+	for (int i = 0; i < 8; i++)
+		claim(i, 1 + (uid_t)i % 2);
+	claim(8, 3);
+	map_places_leave(&claims[0]);
+	ck_assert_int_eq(granted[8], 1); /* though others came earlier */
+	map_places_leave(&claims[1]);
+	ck_assert_int_eq(granted[4], 1); /* in turn, among those who hold as many */
+	ck_assert_int_eq(granted[5], 0);
+}
+END_TEST
+
 START_TEST(what_one_user_holds_beyond_half_is_lost_when_another_one_comes)
 {
 	use("/bin/true", 30000);
@@ -173,6 +187,7 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, who_comes_first_is_served_first_and_no_more_than_there_are_places);
 	tcase_add_test(t, one_user_gets_half_while_others_wait);
+	tcase_add_test(t, two_users_who_hold_half_each_do_not_keep_out_a_third);
 	tcase_add_test(t, what_one_user_holds_beyond_half_is_lost_when_another_one_comes);
 	tcase_add_test(t, a_place_is_lost_if_nothing_comes);
 	tcase_add_test(t, a_helper_that_ends_loses_its_place_to_the_next);
