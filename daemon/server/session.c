@@ -265,6 +265,8 @@ static void give_up(struct session *session, int error)
 		(int)session->facts.pid, session->facts.comm, strerror(-error));
 	session->facts.state = SESSION_LOST;
 	session->quality.read_error = error;
+	/* No round ends any more that would give the place back, or take what is found. */
+	map_reading_end(&session->resync.reading);
 }
 
 int session_drain(struct session *session, bool all, uint64_t max_bytes, uint64_t *taken)
