@@ -257,6 +257,7 @@ static void read_on(struct session_resync *resync, const struct ring_consumer_st
 {
 	struct map_reading *reading = &resync->reading;
 	struct resync_slice slice = {.result = RESYNC_READ_WAITS};
+	struct resync_view now = *view;
 	if (reading->state == MAP_READING_NONE) {
 		int r = map_reading_wait(reading, &segment_map_info(resync->segment)->places);
 		slice.result = r < 0 ? r : RESYNC_READ_WAITS;
@@ -267,7 +268,9 @@ static void read_on(struct session_resync *resync, const struct ring_consumer_st
 		slice = take_slice(resync, consumer, view);
 	else if (reading->state == MAP_READING_LOST)
 		slice.result = result_of(reading->error);
-	resync_read(&resync->state, &slice, view);
+	/* The look at a worker's mappings and the start of a helper took time, too: it is to rest. */
+	now.now_ns = wall_clock_monotonic_ns();
+	resync_read(&resync->state, &slice, &now);
 }
 
 static void take_step(struct session_resync *resync, enum resync_step step,
