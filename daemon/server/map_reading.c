@@ -35,8 +35,13 @@ static int answer(struct map_reading *reading, const uint8_t *bytes, size_t size
 	return map_places_send(&reading->claim, &wanted, sizeof wanted, -1);
 }
 
+/* Each slice that is not the last one has looked at something: a reading comes to its end. */
 static int keep(struct map_reading *reading, const uint8_t *bytes, size_t size)
 {
+	const struct map_packet_found *found = (const void *)bytes;
+	if (found->result > 0 && found->slots <= reading->slots)
+		return -EPROTO;
+	reading->slots = found->slots;
 	reading->found = alloc_zeroed(1, size);
 	reading->found_bytes = size;
 	memcpy(reading->found, bytes, size);
@@ -125,6 +130,7 @@ int map_reading_open(
 {
 	reading->begin.head = (struct map_packet){MAP_PACKET_VERSION, MAP_PACKET_BEGIN};
 	reading->begin.epoch = epoch;
+	reading->slots = 0;
 	reading->memory_fd = process_handle_open_memory(process);
 	return reading->memory_fd < 0 ? reading->memory_fd : 0;
 }

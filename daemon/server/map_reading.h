@@ -35,9 +35,10 @@ struct map_reading {
 	enum map_reading_state state;
 	const struct map_reading_handlers *handlers; /* borrows */
 	void *data;
-	int memory_fd; /* owns, until the helper has it; -1: none */
-	int error;     /* LOST */
-	bool asked;    /* by the helper, in this slice */
+	int memory_fd;	/* owns, until the helper has it; -1: none */
+	int error;	/* LOST */
+	bool asked;	/* by the helper, in this slice */
+	uint64_t slots; /* looked at before this slice */
 	struct map_packet_begin begin;
 	uint8_t *found; /* owns; READY: a checked FOUND */
 	size_t found_bytes;
