@@ -11,12 +11,14 @@
 #include "unwind/walk.h"
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/auxv.h>
 #include "spprof/wire/record.h"
 #include "unwind/arch.h"
 #include "unwind/cfi.h"
 #include "unwind/objects.h"
 #include "unwind/rule_cache.h"
 #include "unwind/stack_bounds.h"
+#include "unwind/trampoline.h"
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -31,6 +33,7 @@ void walk_init(void)
 {
 	stack_bounds_init();
 	objects_init();
+	trampoline_init(getauxval(AT_SYSINFO_EHDR));
 }
 
 void walk_flush(void)
@@ -47,8 +50,6 @@ uint64_t walk_misses(void)
 {
 	return atomic_load_explicit(&misses, memory_order_relaxed); /* relaxed: a statistic */
 }
-
-#if ARCH_HAS_UNWINDER
 
 /* Why a walk cannot go on, else GO_ON. */
 enum { GO_ON = WIRE_STOP_KINDS };
@@ -69,6 +70,8 @@ static __attribute__((noinline)) uint32_t resolve(uint64_t salt, uintptr_t pc)
 	uint32_t rule = rule_cache_find_displaced(salt, pc);
 	if (rule != RULE_CACHE_MISSING)
 		return rule;
+	if (trampoline_covers(pc))
+		return rule_cache_of(CFI_SIGNAL);
 	if (pc < ARCH_PAGE_BYTES || pc >> ARCH_ADDRESS_BITS || objects_find(pc, &object))
 		return rule_cache_of(CFI_NO_INFO);
 	enum cfi_verdict verdict = cfi_find(&object, pc, &step);
@@ -83,8 +86,15 @@ struct place {
 	uintptr_t pc, sp, fp, lookup;
 };
 
-static int step_signal(struct place *place, struct stack_bounds *bounds)
+/* What a walk keeps beside. */
+struct journey {
+	struct stack_bounds bounds;
+	struct arch_link link;
+};
+
+static int step_signal(struct place *place, struct journey *journey)
 {
+	struct stack_bounds *bounds = &journey->bounds;
 	uintptr_t context = place->sp;
 	if (context & 7 ||
 		!stack_bounds_admit(bounds, context, context + ARCH_SIGNAL_PC + sizeof(uintptr_t)))
@@ -92,6 +102,7 @@ static int step_signal(struct place *place, struct stack_bounds *bounds)
 	place->pc = place->lookup = load(context + ARCH_SIGNAL_PC);
 	place->sp = load(context + ARCH_SIGNAL_SP);
 	place->fp = load(context + ARCH_SIGNAL_FP);
+	arch_link_set(&journey->link, load(context + ARCH_SIGNAL_LINK), place->sp);
 	if (!place->pc) /* a call through a null pointer: the outermost frame is elsewhere */
 		return WIRE_STOP_NO_INFO;
 	stack_bounds_resume(bounds, place->sp);
@@ -108,13 +119,18 @@ static bool load_admitted(struct stack_bounds *bounds, uintptr_t address, uintpt
 }
 
 /* A step in all generality; the loop below does the plain ones in a few instructions. */
-static int step_any(struct place *place, struct stack_bounds *bounds, const struct cfi_step *step)
+static int step_any(struct place *place, struct journey *journey, const struct cfi_step *step)
 {
+	struct stack_bounds *bounds = &journey->bounds;
+	bool linked = ARCH_HAS_LINK && step->ra_in_register;
+	uintptr_t link = linked ? arch_link_take(&journey->link, place->sp) : 0;
+	if (linked && !link)
+		return WIRE_STOP_UNSUPPORTED;
 	uintptr_t cfa = (step->base_is_fp ? place->fp : place->sp) + (uintptr_t)step->cfa_offset;
 	if (step->dereferenced && !load_admitted(bounds, cfa, &cfa))
 		return WIRE_STOP_BOUNDS;
 	cfa += step->cfa_addend;
-	if (cfa <= place->sp)
+	if (cfa < place->sp || (cfa == place->sp && !linked))
 		return WIRE_STOP_BOUNDS;
 
 	uintptr_t slot = (uintptr_t)step->fp_offset;
@@ -124,8 +140,12 @@ static int step_any(struct place *place, struct stack_bounds *bounds, const stru
 		return WIRE_STOP_BOUNDS;
 	if (step->fp == CFI_FP_LOST)
 		place->fp = 0; /* no frame lies there: who needs it ends the walk by its bounds */
-	if (!load_admitted(bounds, cfa + (uintptr_t)ARCH_RA_FROM_CFA, &place->pc))
+	uintptr_t ra = ARCH_HAS_LINK ? (uintptr_t)step->ra_offset : (uintptr_t)ARCH_RA_FROM_CFA;
+	if (linked)
+		place->pc = link;
+	else if (!load_admitted(bounds, cfa + ra, &place->pc))
 		return WIRE_STOP_BOUNDS;
+	place->pc = arch_strip(place->pc);
 	place->sp = cfa;
 	place->lookup = place->pc - 1;
 	return place->pc ? GO_ON : WIRE_STOP_END;
@@ -134,15 +154,15 @@ static int step_any(struct place *place, struct stack_bounds *bounds, const stru
 /* By a rule that is not plain. Registers come and go apart, for a struct that is filled in by the
  * loop makes gcc keep pairs of them in vector registers, at a cost for every frame. */
 static __attribute__((noinline)) int step_rare(
-	uintptr_t sp, uintptr_t fp, struct stack_bounds *bounds, uint32_t rule, struct place *place)
+	uintptr_t sp, uintptr_t fp, struct journey *journey, uint32_t rule, struct place *place)
 {
 	struct cfi_step step;
 	*place = (struct place){.sp = sp, .fp = fp};
 	switch (rule_cache_unpack(rule, &step)) {
 	case CFI_STEP:
-		return step_any(place, bounds, &step);
+		return step_any(place, journey, &step);
 	case CFI_SIGNAL:
-		return step_signal(place, bounds);
+		return step_signal(place, journey);
 	case CFI_END:
 		return WIRE_STOP_END;
 	case CFI_NO_INFO:
@@ -165,11 +185,12 @@ FOREIGN void walk_stack(
 {
 	uintptr_t pc = regs->pc, sp = regs->sp, fp = regs->fp, lookup = pc - 1;
 	uint64_t salt = rule_cache_salt();
-	struct stack_bounds bounds;
+	struct journey journey;
 	uint32_t count = 0;
 	int stop = WIRE_STOP_MAX;
 
-	stack_bounds_begin(&bounds, sp);
+	arch_link_set(&journey.link, 0, 0);
+	stack_bounds_begin(&journey.bounds, sp);
 	for (;;) {
 		frames[count++] = pc;
 		uint32_t rule = rule_cache_find(salt, lookup);
@@ -179,16 +200,16 @@ FOREIGN void walk_stack(
 		if (likely((rule & RULE_CACHE_SLOT_MASK) != RULE_CACHE_NOT_PLAIN)) {
 			uintptr_t cfa =
 				rule_cache_offset(rule) + (rule & RULE_CACHE_FLAG ? fp : sp);
-			uintptr_t slot = cfa - rule_cache_slot_distance(rule);
+			uintptr_t slot = rule_cache_slot(rule, cfa);
 			if (unlikely(cfa <= sp || cfa & 7 ||
-				     !stack_bounds_contain(&bounds, slot, cfa)) &&
-				!is_sound(&bounds, sp, slot, cfa)) {
+				     !stack_bounds_contain(&journey.bounds, slot, cfa)) &&
+				!is_sound(&journey.bounds, sp, slot, cfa)) {
 				stop = WIRE_STOP_BOUNDS;
 				break;
 			}
 			uintptr_t saved = load(slot);
-			fp = rule & RULE_CACHE_SLOT_MASK ? saved : fp;
-			pc = load(cfa + (uintptr_t)ARCH_RA_FROM_CFA);
+			fp = rule_cache_saves_fp(rule) ? saved : fp;
+			pc = arch_strip(load(rule_cache_ra(rule, cfa)));
 			sp = cfa;
 			lookup = pc - 1;
 			if (unlikely(!pc)) {
@@ -197,7 +218,7 @@ FOREIGN void walk_stack(
 			}
 		} else {
 			struct place place;
-			stop = step_rare(sp, fp, &bounds, rule, &place);
+			stop = step_rare(sp, fp, &journey, rule, &place);
 			if (stop != GO_ON)
 				break;
 			pc = place.pc, sp = place.sp, fp = place.fp, lookup = place.lookup;
@@ -210,15 +231,3 @@ FOREIGN void walk_stack(
 	result->stop = (uint8_t)stop;
 	result->guessed = 0;
 }
-
-#else
-
-void walk_stack(
-	const struct walk_regs *regs, uint64_t *frames, uint32_t max, struct walk_result *result)
-{
-	(void)max;
-	frames[0] = regs->pc;
-	*result = (struct walk_result){.frame_count = 1, .stop = WIRE_STOP_NO_INFO};
-}
-
-#endif

@@ -2,17 +2,26 @@
  * The walk: return addresses of the running stack by lazily evaluated CFI. Called from the agent's
  * sampled path on the host's own stack; takes no lock, allocates nothing, makes no system call (but
  * see stack_bounds), is async-signal-safe, keeps errno. Reads no word of a stack that stack_bounds
- * has not admitted; takes less than 768 bytes of stack itself. Architectures that the unwinder does
- * not know get regs.pc alone.
+ * has not admitted; takes less than 768 bytes of stack itself.
  */
 #pragma once
 #include <stdint.h>
+#include "unwind/arch.h"
 
 struct walk_regs {
 	uintptr_t pc; /* innermost return address: into the caller of the hook */
 	uintptr_t sp; /* the stack pointer right after that return: CFA of the hook */
 	uintptr_t fp; /* the frame pointer register's value in that caller */
 };
+
+/* Of the caller of the function in which it stands, which keeps a frame pointer, being asked for
+ * it. */
+#define WALK_CALLER()                                                                              \
+	((struct walk_regs){                                                                       \
+		.pc = (uintptr_t)__builtin_return_address(0),                                      \
+		.sp = ARCH_CALLERS_SP(),                                                           \
+		.fp = *(uintptr_t *)__builtin_frame_address(0),                                    \
+	})
 
 struct walk_result {
 	uint32_t frame_count; /* including regs.pc, which is frames[0] */

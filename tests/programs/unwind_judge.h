@@ -11,12 +11,7 @@
 
 /* The return address, stack pointer and frame pointer of the caller of the function in which it
  * stands, which must be compiled with a frame pointer and without sibling calls. */
-#define UNWIND_JUDGE_CALLER()                                                                      \
-	((struct walk_regs){                                                                       \
-		.pc = (uintptr_t)__builtin_return_address(0),                                      \
-		.sp = (uintptr_t)__builtin_frame_address(0) + 2 * sizeof(uintptr_t),               \
-		.fp = *(uintptr_t *)__builtin_frame_address(0),                                    \
-	})
+#define UNWIND_JUDGE_CALLER() WALK_CALLER()
 
 enum unwind_verdict {
 	UNWIND_SAME,	   /* the same frames, and where we say END libgcc ends, too */
