@@ -65,6 +65,9 @@ check_PROGRAMS += \
 	tests/programs/small_stacks tests/programs/step_victim tests/programs/tracked_exactly \
 	tests/programs/unseen
 EXTRA_DIST += tests/programs/other_libc.c
+
+# Built by tests/integration/test_aarch64.sh itself.
+EXTRA_DIST += tests/programs/unwind_cross.c tests/programs/unwind_sampled.c
 harmless_cflags = $(AM_CFLAGS) -fno-builtin -pthread
 
 tests_programs_bootstrap_blocks_SOURCES = tests/programs/bootstrap_blocks.c
