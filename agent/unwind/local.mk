@@ -4,6 +4,7 @@ unwind_sources = \
 	agent/unwind/cfi.c agent/unwind/cfi.h \
 	agent/unwind/cursor.c agent/unwind/cursor.h \
 	agent/unwind/eh_frame.c agent/unwind/eh_frame.h \
+	agent/unwind/object_list.c agent/unwind/object_list.h \
 	agent/unwind/objects.c agent/unwind/objects.h \
 	agent/unwind/rule_cache.c agent/unwind/rule_cache.h \
 	agent/unwind/rule_cache_aarch64.h agent/unwind/rule_cache_x86_64.h \

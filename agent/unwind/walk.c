@@ -41,6 +41,29 @@ void walk_flush(void)
 	rule_cache_flush();
 }
 
+bool walk_may_open(const char *file)
+{
+	return objects_may_open(file);
+}
+
+void walk_opened(void)
+{
+	objects_opened();
+}
+
+/* The objects come first: what is looked up after a flush must not be of the time before it. */
+void walk_closing(void)
+{
+	objects_closing();
+	walk_flush();
+}
+
+void walk_closed(void)
+{
+	objects_closed();
+	walk_flush();
+}
+
 uint32_t walk_epoch(void)
 {
 	return rule_cache_epoch();

@@ -5,6 +5,7 @@
  * has not admitted; takes less than 768 bytes of stack itself.
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 #include "unwind/arch.h"
 
@@ -40,8 +41,17 @@ void walk_init(void);
 void walk_stack(
 	const struct walk_regs *regs, uint64_t *frames, uint32_t max, struct walk_result *result);
 
-/* Before and after a dlclose: forgets every cached rule. Any thread, never blocks. */
+/* Forgets every cached rule. Any thread, never blocks. */
 void walk_flush(void);
+
+/* Before and after a dlclose: also forgets what goes away. May wait for the loader's lock. */
+void walk_closing(void);
+void walk_closed(void);
+
+/* Whether a dlopen is to be followed by walk_opened(), for a loader that does not tell by itself;
+ * then the caller must make it a call and not a jump. See objects.h. */
+bool walk_may_open(const char *file);
+void walk_opened(void);
 
 /* How often walk_flush() was called, and how many call sites were resolved from CFI so far. Walks
  * of one epoch mean the same modules by the same addresses. */

@@ -27,6 +27,8 @@ static struct {
 	void *(*calloc)(size_t, size_t);
 	void *(*realloc)(void *, size_t);
 	void (*free)(void *);
+	void *(*dlopen)(const char *, int);
+	int (*dlclose)(void *);
 } next;
 
 static _Alignas(16) char bootstrap[BOOTSTRAP_BYTES];
@@ -67,6 +69,8 @@ static bool find_next(void)
 	next.calloc = dlsym(RTLD_NEXT, "calloc");
 	next.realloc = dlsym(RTLD_NEXT, "realloc");
 	next.free = dlsym(RTLD_NEXT, "free");
+	next.dlopen = dlsym(RTLD_NEXT, "dlopen");
+	next.dlclose = dlsym(RTLD_NEXT, "dlclose");
 	next.malloc = dlsym(RTLD_NEXT, "malloc");
 	return next.malloc;
 }
@@ -149,6 +153,23 @@ EXPORT void free(void *block)
 {
 	if (next.free && !is_bootstrap(block))
 		next.free(block);
+}
+
+/* A call and no jump, unlike the agent's: the programs here have no libraries that only their
+ * caller finds. */
+EXPORT void *dlopen(const char *file, int mode)
+{
+	void *handle = find_next() ? next.dlopen(file, mode) : NULL;
+	walk_opened();
+	return handle;
+}
+
+EXPORT int dlclose(void *handle)
+{
+	walk_closing();
+	int result = find_next() ? next.dlclose(handle) : 0;
+	walk_closed();
+	return result;
 }
 
 static __attribute__((destructor)) void finish(void)

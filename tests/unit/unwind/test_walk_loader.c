@@ -40,12 +40,13 @@ static uint64_t call_through(const char *name)
 	snprintf(path, sizeof(path), "%s/tests/programs/.libs/%s.so", folder ? folder : ".", name);
 	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	ck_assert_msg(library, "%s", dlerror());
+	walk_opened();
 	int (*call)(void (*)(void)) = (int (*)(void (*)(void)))dlsym(library, "unwind_lib_call");
 	ck_assert_ptr_nonnull(call);
 	ck_assert_int_eq(call(capture), 1);
-	walk_flush();
+	walk_closing();
 	ck_assert_int_eq(dlclose(library), 0);
-	walk_flush();
+	walk_closed();
 	return last.frames[0];
 }
 
