@@ -45,6 +45,14 @@ build_agent() { # build_agent NAME FLAG...
 			"$work/$name"/*.o -o "$work/$name.so"
 }
 
+# Another one of the same objects, for a libc without _dl_find_object().
+build_listed() {
+	compile -fPIC -fvisibility=hidden -ftls-model=initial-exec -DOBJECTS_FINDER='"function_of_a_later_libc"' \
+		-c "$SRCDIR/agent/unwind/objects.c" -o "$work/plain/objects.o" &&
+		"$AARCH64_CC" -shared -Wl,--version-script="$SRCDIR/agent/agent.map" -Wl,-z,now \
+			"$work/plain"/*.o -o "$work/listed.so"
+}
+
 emulate() { # emulate ARGUMENT...: of qemu
 	timeout 300 qemu-aarch64 -cpu max -L "$AARCH64_ROOT" "$@"
 }
@@ -73,18 +81,23 @@ test_flags() { # test_flags NAME FLAG...
 	if ! compile "$@" "$SRCDIR"/agent/unwind/*.c "$SRCDIR/tests/programs/unwind_cross.c" \
 		"$SRCDIR/tests/programs/unwind_judge.c" "$SRCDIR/tests/programs/unwind_truth.c" -o "$work/cross" ||
 		! compile "$@" -fno-builtin "$SRCDIR/tests/programs/unwind_sampled.c" \
-			"$SRCDIR/tests/programs/unwind_truth.c" -o "$work/sampled"; then
+			"$SRCDIR/tests/programs/unwind_truth.c" -Wl,--enable-new-dtags "-Wl,-rpath,$work/libraries" \
+			-o "$work/sampled" ||
+		! compile "$@" -fPIC -shared -DUNWIND_LIB_FRAME_BYTES=264 "$SRCDIR/tests/programs/unwind_lib.c" \
+			-o "$work/libraries/unwind_lib.so"; then
 		say 'not ok' "$name: compiles"
 		return
 	fi
 	judge "$name" emulate "$work/cross"
-	for agent in plain protected; do
+	for agent in plain protected listed; do
 		judge "$name, agent $agent" emulate -E LD_PRELOAD="$work/$agent.so" -E SPPROF_RATE=1 \
-			-E SPPROF_CEILING=0 -E SPPROF_SOCKET=/nonexistent "$work/sampled"
+			-E SPPROF_CEILING=0 -E SPPROF_SOCKET=/nonexistent "$work/sampled" \
+			"$work/libraries/unwind_lib.so" unwind_lib.so
 	done
 }
 
-if build_agent plain && build_agent protected -fomit-frame-pointer -mbranch-protection=standard; then
+mkdir "$work/libraries"
+if build_agent plain && build_listed && build_agent protected -fomit-frame-pointer -mbranch-protection=standard; then
 	say ok 'the agent is built for aarch64'
 else
 	say 'not ok' 'the agent is built for aarch64'

@@ -1,14 +1,19 @@
 /*
  * Under an agent that samples every allocation: chains of calls that know their own truth allocate,
  * and the records that come out in the process's own segment must hold just those stacks, to the
- * end. Meant for architectures that only an emulator runs; prints TAP.
+ * end. Prints TAP.
+ *
+ * unwind_sampled LIBRARY NAME: also from a library that is loaded by its path; and one that is
+ * loaded by its bare name, which only this program's RUNPATH leads to.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <pthread.h>
 #include <string.h>
 #include "spprof/wire/record.h"
 #include "support/agent_view.h"
 #include "support/tap_print.h"
+#include "unwind_lib.h"
 #include "unwind_truth.h"
 
 static unsigned long compared, right;
@@ -85,9 +90,30 @@ static bool all_right(void)
 	return good;
 }
 
-int main(void)
+static bool a_library_is_sampled(const char *path)
+{
+	for (int i = 0; i < 3; i++) {
+		void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+		int (*call)(void (*)(void)) =
+			library ? (int (*)(void (*)(void)))dlsym(library, "unwind_lib_call") : NULL;
+		chain_depth = 0;
+		if (!call || call(allocate_and_compare) != 1 || dlclose(library) != 0)
+			return false;
+	}
+	return blocks == 3 && all_right();
+}
+
+static bool is_found(const char *name)
+{
+	void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+	return library && dlclose(library) == 0;
+}
+
+int main(int argc, char **argv)
 {
 	pthread_t thread;
+	if (argc != 3)
+		return 2;
 	agent_view_open();
 	if (!tap_print(agent_view_header != NULL, "the agent has made its segment"))
 		return tap_print_end();
@@ -96,5 +122,8 @@ int main(void)
 	if (pthread_create(&thread, NULL, run_chains, NULL) == 0)
 		pthread_join(thread, NULL);
 	tap_print(all_right(), "every sample of a thread has its true and whole stack");
+	tap_print(a_library_is_sampled(argv[1]),
+		"every sample from a library has its whole stack, whenever it is loaded");
+	tap_print(is_found(argv[2]), "a library is found by the RUNPATH of who asks for it");
 	return tap_print_end();
 }
