@@ -33,7 +33,10 @@ enum {
 		0xd2801168, 0xd4000001                                                             \
 	}
 
-/* The frame record lies anywhere in a frame, so the frame pointer does not tell. */
+/* The frame record lies anywhere in a frame, so the frame pointer does not tell; gcc does. */
+#ifdef __clang__
+#error "clang takes the frame pointer for the CFA on aarch64: build the agent with gcc"
+#endif
 #define ARCH_CALLERS_SP() ((uintptr_t)__builtin_dwarf_cfa())
 
 /* Takes the signature off a return address (pointer authentication), by the instruction that knows

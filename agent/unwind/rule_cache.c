@@ -59,7 +59,7 @@ static uint64_t side_word(const struct cfi_step *step)
 	int32_t ra_offset = step->ra_offset - ARCH_RA_FROM_CFA;
 	if (!fits(step->cfa_offset, RULE_CACHE_CFA_BITS) ||
 		!fits(step->fp_offset, RULE_CACHE_FP_BITS) ||
-		(RULE_CACHE_RA_BITS && !fits(ra_offset, RULE_CACHE_RA_BITS)) ||
+		(RULE_CACHE_RA_BITS != 0 && !fits(ra_offset, RULE_CACHE_RA_BITS)) ||
 		step->cfa_addend >> RULE_CACHE_ADDEND_BITS)
 		return 0;
 	uint64_t addend = RULE_CACHE_ADDEND_BITS ? (uint64_t)step->cfa_addend << ADDEND_SHIFT : 0;
