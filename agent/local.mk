@@ -23,6 +23,7 @@ libagent_la_SOURCES = \
 	agent/scratch_pool.c agent/scratch_pool.h \
 	agent/settings.c agent/settings.h \
 	agent/announce.c agent/announce.h \
+	agent/audit.c agent/audit.h \
 	agent/record_encode.c agent/record_encode.h \
 	agent/resync.c agent/resync.h \
 	agent/platform/linux/seccomp_state.c agent/platform/linux/seccomp_state.h \

@@ -12,6 +12,7 @@ struct scratch {
 		struct wire_birth birth;
 		uint8_t bytes[WIRE_RECORD_MAX];
 	};
+	uint32_t since_audit; /* samples captured here since one was audited; the holder's alone */
 };
 
 /* NULL: all are taken. *word is what scratch_pool_release wants. */
