@@ -17,6 +17,7 @@
 
 struct ring_consumer;
 struct segment_map;
+struct wire_audit;
 struct wire_birth;
 struct wire_death;
 struct wire_end;
@@ -27,6 +28,7 @@ struct record_sink { /* records are checked, and borrowed for the call; frames[f
 	void (*live)(const struct wire_birth *live, void *data);
 	void (*death)(const struct wire_death *death, void *data);
 	void (*end)(const struct wire_end *end, void *data);
+	void (*audit)(const struct wire_audit *part, void *data); /* NULL: not wanted */
 	void *data;
 };
 
