@@ -135,7 +135,7 @@ static void hand_over(int kind, const void *record, const struct record_sink *si
 		break;
 	case RECORD_DECODE_AUDIT:
 		if (sink->audit)
-			sink->audit(record, sink->data);
+			sink->audit(record, sink->audit_data);
 		break;
 	default:
 		break;

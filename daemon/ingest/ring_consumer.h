@@ -28,8 +28,9 @@ struct record_sink { /* records are checked, and borrowed for the call; frames[f
 	void (*live)(const struct wire_birth *live, void *data);
 	void (*death)(const struct wire_death *death, void *data);
 	void (*end)(const struct wire_end *end, void *data);
-	void (*audit)(const struct wire_audit *part, void *data); /* NULL: not wanted */
 	void *data;
+	void (*audit)(const struct wire_audit *part, void *audit_data); /* NULL: not wanted */
+	void *audit_data;
 };
 
 struct ring_consumer_stats {
