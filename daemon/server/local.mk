@@ -41,6 +41,7 @@ libspserver_la_SOURCES += \
 	daemon/server/audit_request.c daemon/server/audit_request.h \
 	daemon/server/auditor.c daemon/server/auditor.h \
 	daemon/server/background_close.c daemon/server/background_close.h \
+	daemon/server/capture_confidence.c daemon/server/capture_confidence.h \
 	daemon/server/capture_tally.c daemon/server/capture_tally.h \
 	daemon/server/complaint.c daemon/server/complaint.h \
 	daemon/server/drain_scheduler.c daemon/server/drain_scheduler.h \
@@ -63,6 +64,7 @@ libspserver_la_SOURCES += \
 	daemon/server/api_access.c daemon/server/api_access.h \
 	daemon/server/api_answer.c daemon/server/api_answer.h \
 	daemon/server/api_call.c daemon/server/api_call.h \
+	daemon/server/api_capture.c daemon/server/api_capture.h \
 	daemon/server/api_handlers.c daemon/server/api_handlers.h \
 	daemon/server/api_process.c daemon/server/api_process.h \
 	daemon/server/api_server.c daemon/server/api_server.h \
