@@ -402,6 +402,7 @@ void session_end(struct session *session)
 	/* Deaths that wait for a birth wait in vain now. */
 	sample_feed_end_round(session->feed);
 	sample_feed_end_round(session->feed);
+	refresh_counters(session);
 	if (is_comparable(session))
 		compare(session, true);
 	session->consumer = ring_consumer_free(session->consumer);
