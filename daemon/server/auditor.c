@@ -27,8 +27,8 @@
 #include "server/symbol_client.h"
 #include "server/symbol_helper.h"
 
-#define MAX_WAITING	    32u
-#define MAX_PER_SESSION	    8u
+#define MAX_WAITING	    64u
+#define MAX_PER_SESSION	    32u
 #define DEFAULT_STALL_MS    5000u
 #define DEFAULT_IDLE_MS	    30000u
 #define FIRST_PAUSE_MS	    100u

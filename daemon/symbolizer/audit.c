@@ -35,6 +35,7 @@ struct audit {
 
 struct walk {
 	const struct audit_stack *stack;
+	bool searching;	  /* for a rule, no step is being made */
 	bool no_info;	  /* a rule was asked for, and there is none */
 	bool behind_copy; /* memory was asked for that the copy leaves out */
 };
@@ -99,9 +100,11 @@ static int find_proc_info(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t
 	unw_dyn_info_t info;
 	const struct audit_mapping *mapping = mapping_of_code(walk->stack, ip);
 	int r = -UNW_ENOINFO;
+	walk->searching = true;
 	if (mapping && describe_table(mapping, &info))
 		r = UNW_OBJ(dwarf_search_unwind_table)(
 			space, ip, &info, found, need_unwind_info, data);
+	walk->searching = false;
 	walk->no_info |= r == -UNW_ENOINFO;
 	return r;
 }
@@ -141,14 +144,24 @@ static bool read_files(const struct walk *walk, uint64_t address, unw_word_t *va
 	return false;
 }
 
+/* C++'s rules name a routine by a pointer that only the loader has filled in. It is read with the
+ * rule, and not needed to follow it. */
+static bool make_up(const struct walk *walk, unw_word_t *value)
+{
+	*value = 0;
+	return walk->searching;
+}
+
 static int access_mem(
 	unw_addr_space_t space, unw_word_t address, unw_word_t *value, int write, void *data)
 {
 	(void)space;
 	if (write)
 		return -UNW_EINVAL;
-	return read_files(data, address, value) || read_stack(data, address, value) ? 0
-										    : -UNW_EINVAL;
+	return read_files(data, address, value) || read_stack(data, address, value) ||
+			       make_up(data, value)
+		       ? 0
+		       : -UNW_EINVAL;
 }
 
 static int access_reg(

@@ -109,6 +109,30 @@ START_TEST(true_stacks_agree)
 }
 END_TEST
 
+static void clean_up(volatile int *used)
+{
+	*used = 0;
+}
+
+/* Its rule names a routine by a pointer in writable memory, as those of C++ functions do. */
+static __attribute__((noinline)) void call_with_cleanup(void)
+{
+	__attribute__((cleanup(clean_up))) volatile int used = 1;
+	leaf();
+	frames[1] = (uintptr_t)__builtin_return_address(0);
+	stack.frame_count = 1 + (size_t)used;
+}
+
+START_TEST(a_frame_that_exceptions_clean_up_is_followed)
+{
+	depth = 0;
+	call_with_cleanup();
+	struct audit_result result = judge();
+	ck_assert_int_eq(result.verdict, AUDIT_AGREED);
+	ck_assert_uint_eq(result.frames, 2);
+}
+END_TEST
+
 START_TEST(one_altered_frame_is_found_wherever_it_is)
 {
 	capture(3, DEPTH);
@@ -224,6 +248,7 @@ static Suite *make_suite(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, true_stacks_agree);
+	tcase_add_test(t, a_frame_that_exceptions_clean_up_is_followed);
 	tcase_add_test(t, one_altered_frame_is_found_wherever_it_is);
 	tcase_add_test(t, a_missing_and_an_invented_frame_are_found);
 	tcase_add_test(t, an_altered_return_address_on_the_stack_is_found);
