@@ -1,6 +1,7 @@
 # Tests of the programs, from the build tree. A sanitized agent cannot be preloaded into an unsanitized program, so
 # instrumented builds leave those out that preload it.
 preload_tests = \
+	tests/integration/test_audit.py \
 	tests/integration/test_costs.py \
 	tests/integration/test_entry_points.sh \
 	tests/integration/test_control.sh \
