@@ -28,6 +28,7 @@
 #include "server/symbol_helper.h"
 
 #define MAX_WAITING	    64u
+#define MAX_PER_USER	    48u
 #define MAX_PER_SESSION	    32u
 #define DEFAULT_STALL_MS    5000u
 #define DEFAULT_IDLE_MS	    30000u
@@ -455,10 +456,14 @@ struct auditor *auditor_free(struct auditor *auditor)
 bool auditor_has_room(const struct auditor *auditor, const struct session *session)
 {
 	const struct job *job;
-	uint32_t theirs = 0;
-	STAILQ_FOREACH (job, &auditor->waiting, next)
-		theirs += job->session == session;
-	return auditor->stats.waiting < MAX_WAITING && theirs < MAX_PER_SESSION;
+	uint32_t users = 0, its = 0;
+	uid_t uid = session_facts(session)->uid;
+	STAILQ_FOREACH (job, &auditor->waiting, next) {
+		users += session_facts(job->session)->uid == uid;
+		its += job->session == session;
+	}
+	return auditor->stats.waiting < MAX_WAITING && users < MAX_PER_USER &&
+	       its < MAX_PER_SESSION;
 }
 
 bool auditor_take(struct auditor *auditor, struct session *session, struct session_audit_item *item)

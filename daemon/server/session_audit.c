@@ -38,7 +38,7 @@ static void give_up(struct session_audit *audit, enum session_audit_reason reaso
 	session_audit_free_item(TAKE(audit->item));
 }
 
-static uint32_t payload_size(const struct wire_audit *head)
+static uint32_t payload_size(const struct session_audit_head *head)
 {
 	return (uint32_t)(head->frame_count * sizeof(uint64_t)) + head->stack_bytes;
 }
@@ -47,14 +47,24 @@ static void begin(struct session_audit *audit, const struct wire_audit *part)
 {
 	audit->stats.heard++;
 	audit->item = alloc_zeroed(1, sizeof *audit->item);
-	memcpy(&audit->item->head, part, sizeof audit->item->head);
+	audit->item->head = (struct session_audit_head){
+		.id = part->id,
+		.pc = part->pc,
+		.sp = part->sp,
+		.fp = part->fp,
+		.module_epoch = part->module_epoch,
+		.stack_bytes = part->stack_bytes,
+		.frame_count = part->frame_count,
+		.stop = part->stop,
+		.guessed = part->guessed,
+	};
 	audit->item->whole = part->stack_bytes < WIRE_AUDIT_STACK_MAX;
 }
 
 /* The same head, and the payload's next bytes. */
 static bool continues(const struct session_audit_item *item, const struct wire_audit *part)
 {
-	const struct wire_audit *head = &item->head;
+	const struct session_audit_head *head = &item->head;
 	return part->offset == item->size && part->id == head->id && part->pc == head->pc &&
 	       part->sp == head->sp && part->fp == head->fp && part->stop == head->stop &&
 	       part->guessed == head->guessed && part->frame_count == head->frame_count &&

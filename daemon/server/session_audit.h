@@ -22,9 +22,15 @@ struct session;
 
 /* One audit, complete. */
 struct session_audit_item {
-	struct wire_audit head; /* of its first part */
-	bool whole;		/* the copy reaches the stack's end */
-	uint32_t size;		/* of the payload that has come so far */
+	struct session_audit_head { /* as in struct wire_audit, of its first part */
+		uint64_t id;
+		uint64_t pc, sp, fp;
+		uint32_t module_epoch;
+		uint16_t stack_bytes, frame_count;
+		uint8_t stop, guessed;
+	} head;
+	bool whole;    /* the copy reaches the stack's end */
+	uint32_t size; /* of the payload that has come so far */
 	/* where code of each module lies; the files are found later */
 	uint32_t module_count;
 	struct session_audit_module {
