@@ -19,7 +19,8 @@ from tap import Tap  # noqa: E402
 TIMES = int(os.environ.get("SPPROF_STRESS", "0"))
 EVERY = "2"
 AGREEMENT = 0.999
-LEAST = 20  # stacks that must have been judged
+LEAST = 20  # stacks that must have been judged; a machine that is busy may need several runs for them
+MOST_RUNS = 20
 PATIENCE_S = 120
 
 PYTHON = """
@@ -86,6 +87,8 @@ def build(directory):
     if not shutil.which("g++"):
         return None
     source, program = (os.path.join(directory, name) for name in ("work.cpp", "work"))
+    if os.path.exists(program):
+        return program
     with open(source, "w", encoding="utf-8") as file:
         file.write(CXX)
     subprocess.run(["g++", "-O2", "-o", program, source], check=True)
@@ -146,12 +149,20 @@ def run(argv, rate, sums):
         return done.returncode == 0 and "audits stacks" not in profiler.said()
 
 
-def judge(tap, name, argv, rate):
-    sums = {}
-    well = all([run(argv, rate, sums) for _ in range(max(1, TIMES))])
-    tap.ok(well, f"{name} runs and is audited without trouble")
+def judgements(sums):
+    """(agreed, judged)"""
     agreed = sums["audits_agreed"] + sums["audits_agreed_in_part"]
-    judged = agreed + sums["audits_disagreed"] + sums["audits_stopped_early"] + sums["audits_not_followed"]
+    return agreed, agreed + sums["audits_disagreed"] + sums["audits_stopped_early"] + sums["audits_not_followed"]
+
+
+def judge(tap, name, argv, rate):
+    sums, well = {}, True
+    for number in range(max(TIMES, MOST_RUNS)):
+        well = run(argv, rate, sums) and well
+        if number + 1 >= TIMES and judgements(sums)[1] >= LEAST:
+            break
+    tap.ok(well, f"{name} runs and is audited without trouble")
+    agreed, judged = judgements(sums)
     unjudged = sum(value for key, value in sums.items() if key.startswith("audits_unjudged_"))
     unjudged -= sums["audits_unjudged_busy"]  # refused for want of time, whatever they were
     tap.note(f"{name}: {agreed:.0f} of {judged:.0f} stacks agree, {sums['audits_frames']:.0f} frames; "
