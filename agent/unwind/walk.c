@@ -7,6 +7,11 @@
  * the stack pointer only rises, so a walk ends; CFI is looked up one byte before a return address,
  * which may lie behind a call that is its function's last instruction, but at the very pc that a
  * signal interrupted.
+ *
+ * Code without CFI (compiled at run time, hand-written assembly) is left by the frame pointer, if
+ * it can be, and what was found so is counted as guessed. A chain of frame pointers is believed
+ * only as a whole: each record lies above the frame it belongs to, and after a few of them one
+ * returns into code that CFI knows. There the walk goes on by rules.
  */
 #include "unwind/walk.h"
 #include <stdatomic.h>
@@ -53,6 +58,9 @@ uint64_t walk_misses(void)
 /* Why a walk cannot go on, else GO_ON. */
 enum { GO_ON = WIRE_STOP_KINDS };
 
+/* So many frames without CFI may follow each other; more are an interpreter's, or no frames. */
+enum { MAX_GUESSES = 64 };
+
 /* Volatile: foreign memory is read exactly once. */
 static FOREIGN inline uintptr_t load(uintptr_t address)
 {
@@ -78,9 +86,23 @@ static __attribute__((noinline)) uint32_t resolve(uint64_t salt, uintptr_t pc)
 	return rule;
 }
 
+static inline uint32_t rule_at(uint64_t salt, uintptr_t pc)
+{
+	uint32_t rule = rule_cache_find(salt, pc);
+	return likely(rule != RULE_CACHE_MISSING) ? rule : resolve(salt, pc);
+}
+
 /* Where a walk stands: the registers of a frame, and the pc by which to find its rule. */
 struct place {
 	uintptr_t pc, sp, fp, lookup;
+};
+
+/* What a walk keeps beside. */
+struct journey {
+	struct stack_bounds bounds;
+	uint64_t salt;
+	uint32_t guessed;
+	uint32_t believed; /* records of the chain of frame pointers, yet to be followed */
 };
 
 static int step_signal(struct place *place, struct stack_bounds *bounds)
@@ -131,22 +153,71 @@ static int step_any(struct place *place, struct stack_bounds *bounds, const stru
 	return place->pc ? GO_ON : WIRE_STOP_END;
 }
 
+/* Whether `rule` tells how to go on from code that a chain of frame pointers has led to. */
+static bool is_known_code(uint32_t rule)
+{
+	struct cfi_step step;
+	if ((rule & RULE_CACHE_SLOT_MASK) != RULE_CACHE_NOT_PLAIN)
+		return true;
+	enum cfi_verdict verdict = rule_cache_unpack(rule, &step);
+	return verdict == CFI_STEP || verdict == CFI_END;
+}
+
+/* The frame record {caller's frame pointer, return address} at place->fp, of a frame at place->sp.
+ */
+static bool follow_record(struct place *place, struct stack_bounds *bounds)
+{
+	uintptr_t record = place->fp, end = record + 2 * sizeof(uintptr_t);
+	if (record & 7 || record < place->sp || !stack_bounds_admit(bounds, record, end))
+		return false;
+	place->fp = load(record);
+	place->pc = load(record + sizeof(uintptr_t));
+	place->sp = end;
+	place->lookup = place->pc - 1;
+	return place->pc != 0;
+}
+
+/* How many records lead from this frame to code that CFI knows; 0: none do. */
+static uint32_t count_records(const struct place *place, struct journey *journey)
+{
+	struct place ahead = *place;
+	for (uint32_t count = 1; count <= MAX_GUESSES; count++) {
+		if (!follow_record(&ahead, &journey->bounds))
+			return 0;
+		uint32_t rule = rule_at(journey->salt, ahead.lookup);
+		if (rule != rule_cache_of(CFI_NO_INFO))
+			return is_known_code(rule) ? count : 0;
+	}
+	return 0;
+}
+
+static __attribute__((noinline)) int step_guess(struct place *place, struct journey *journey)
+{
+	if (!journey->believed)
+		journey->believed = count_records(place, journey);
+	if (!journey->believed || !follow_record(place, &journey->bounds))
+		return WIRE_STOP_NO_INFO;
+	journey->believed--;
+	journey->guessed++;
+	return GO_ON;
+}
+
 /* By a rule that is not plain. Registers come and go apart, for a struct that is filled in by the
  * loop makes gcc keep pairs of them in vector registers, at a cost for every frame. */
 static __attribute__((noinline)) int step_rare(
-	uintptr_t sp, uintptr_t fp, struct stack_bounds *bounds, uint32_t rule, struct place *place)
+	uintptr_t sp, uintptr_t fp, struct journey *journey, uint32_t rule, struct place *place)
 {
 	struct cfi_step step;
 	*place = (struct place){.sp = sp, .fp = fp};
 	switch (rule_cache_unpack(rule, &step)) {
 	case CFI_STEP:
-		return step_any(place, bounds, &step);
+		return step_any(place, &journey->bounds, &step);
 	case CFI_SIGNAL:
-		return step_signal(place, bounds);
+		return step_signal(place, &journey->bounds);
 	case CFI_END:
 		return WIRE_STOP_END;
 	case CFI_NO_INFO:
-		return WIRE_STOP_NO_INFO;
+		return step_guess(place, journey);
 	case CFI_UNSUPPORTED:
 		break;
 	}
@@ -164,25 +235,22 @@ FOREIGN void walk_stack(
 	const struct walk_regs *regs, uint64_t *frames, uint32_t max, struct walk_result *result)
 {
 	uintptr_t pc = regs->pc, sp = regs->sp, fp = regs->fp, lookup = pc - 1;
-	uint64_t salt = rule_cache_salt();
-	struct stack_bounds bounds;
+	struct journey journey = {.salt = rule_cache_salt()};
+	uint64_t salt = journey.salt;
 	uint32_t count = 0;
 	int stop = WIRE_STOP_MAX;
 
-	stack_bounds_begin(&bounds, sp);
+	stack_bounds_begin(&journey.bounds, sp);
 	for (;;) {
 		frames[count++] = pc;
-		uint32_t rule = rule_cache_find(salt, lookup);
-		if (unlikely(rule == RULE_CACHE_MISSING))
-			rule = resolve(salt, lookup);
-
+		uint32_t rule = rule_at(salt, lookup);
 		if (likely((rule & RULE_CACHE_SLOT_MASK) != RULE_CACHE_NOT_PLAIN)) {
 			uintptr_t cfa =
 				rule_cache_offset(rule) + (rule & RULE_CACHE_FLAG ? fp : sp);
 			uintptr_t slot = cfa - rule_cache_slot_distance(rule);
 			if (unlikely(cfa <= sp || cfa & 7 ||
-				     !stack_bounds_contain(&bounds, slot, cfa)) &&
-				!is_sound(&bounds, sp, slot, cfa)) {
+				     !stack_bounds_contain(&journey.bounds, slot, cfa)) &&
+				!is_sound(&journey.bounds, sp, slot, cfa)) {
 				stop = WIRE_STOP_BOUNDS;
 				break;
 			}
@@ -197,7 +265,7 @@ FOREIGN void walk_stack(
 			}
 		} else {
 			struct place place;
-			stop = step_rare(sp, fp, &bounds, rule, &place);
+			stop = step_rare(sp, fp, &journey, rule, &place);
 			if (stop != GO_ON)
 				break;
 			pc = place.pc, sp = place.sp, fp = place.fp, lookup = place.lookup;
@@ -208,7 +276,7 @@ FOREIGN void walk_stack(
 	}
 	result->frame_count = count;
 	result->stop = (uint8_t)stop;
-	result->guessed = 0;
+	result->guessed = (uint8_t)(journey.guessed < UINT8_MAX ? journey.guessed : UINT8_MAX);
 }
 
 #else

@@ -17,7 +17,8 @@ struct walk_regs {
 struct walk_result {
 	uint32_t frame_count; /* including regs.pc, which is frames[0] */
 	uint8_t stop;	      /* enum wire_stop */
-	uint8_t guessed;
+	uint8_t guessed; /* frames found by frame pointers alone, since nothing else is known of
+				 the code before them; saturated */
 };
 
 /* Once, at load, from the thread that runs main(). Never fails: without it the walk ends at once.

@@ -19,7 +19,8 @@
 	})
 
 enum unwind_verdict {
-	UNWIND_SAME,	   /* the same frames, and where we say END libgcc ends, too */
+	UNWIND_SAME,	   /* the same frames, and where we say END libgcc ends, too; or goes no
+			      further than to where guessing began */
 	UNWIND_INCOMPLETE, /* we stopped earlier and said so */
 	UNWIND_WRONG,
 };

@@ -36,7 +36,7 @@ static pid_t owner;
 static int log_fd = -1;
 
 static _Atomic unsigned long counts[UNWIND_WRONG + 1], stops[WIRE_STOP_KINDS];
-static _Atomic unsigned long samples, frames, printed;
+static _Atomic unsigned long samples, frames, guessed, printed;
 static __thread bool busy __attribute__((tls_model("initial-exec")));
 static __thread unsigned countdown __attribute__((tls_model("initial-exec")));
 
@@ -99,6 +99,7 @@ static void judge(const struct walk_regs *regs)
 	frames += judgement.walk.frame_count;
 	counts[judgement.verdict]++;
 	stops[judgement.walk.stop]++;
+	guessed += judgement.walk.guessed > 0;
 	if (judgement.verdict == UNWIND_WRONG && printed++ < MAX_PRINTED)
 		unwind_judge_print(&judgement, log_fd);
 	errno = error;
@@ -165,9 +166,9 @@ static __attribute__((destructor)) void finish(void)
 	dprintf(log_fd,
 		"%s samples %lu frames %lu same %lu incomplete %lu wrong %lu end %lu max %lu "
 		"no_info "
-		"%lu bounds %lu unsupported %lu misses %lu probes %lu\n",
+		"%lu bounds %lu unsupported %lu guessed %lu misses %lu probes %lu\n",
 		name, samples, frames, counts[UNWIND_SAME], counts[UNWIND_INCOMPLETE],
 		counts[UNWIND_WRONG], stops[WIRE_STOP_END], stops[WIRE_STOP_MAX],
 		stops[WIRE_STOP_NO_INFO], stops[WIRE_STOP_BOUNDS], stops[WIRE_STOP_UNSUPPORTED],
-		(unsigned long)walk_misses(), (unsigned long)stack_bounds_probes());
+		guessed, (unsigned long)walk_misses(), (unsigned long)stack_bounds_probes());
 }

@@ -46,6 +46,20 @@ tests_unit_unwind_test_walk_stacks_CPPFLAGS = $(unwind_test_cppflags)
 tests_unit_unwind_test_walk_stacks_CFLAGS = $(unwind_test_cflags)
 tests_unit_unwind_test_walk_stacks_LDADD = $(unwind_test_ldadd)
 
+unit_tests += tests/unit/unwind/test_walk_guess
+tests_unit_unwind_test_walk_guess_SOURCES = tests/unit/unwind/test_walk_guess.c \
+	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
+tests_unit_unwind_test_walk_guess_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_walk_guess_CFLAGS = $(unwind_test_cflags)
+tests_unit_unwind_test_walk_guess_LDADD = $(unwind_test_ldadd)
+
+unit_tests += tests/unit/unwind/test_walk_coroutines
+tests_unit_unwind_test_walk_coroutines_SOURCES = tests/unit/unwind/test_walk_coroutines.c \
+	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
+tests_unit_unwind_test_walk_coroutines_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_walk_coroutines_CFLAGS = $(unwind_test_cflags)
+tests_unit_unwind_test_walk_coroutines_LDADD = $(unwind_test_ldadd)
+
 unit_tests += tests/unit/unwind/test_walk_holes
 tests_unit_unwind_test_walk_holes_SOURCES = tests/unit/unwind/test_walk_holes.c \
 	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
