@@ -16,9 +16,11 @@
 #include "unwind/walk.h"
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include "spprof/wire/record.h"
 #include "unwind/arch.h"
 #include "unwind/cfi.h"
+#include "unwind/memo.h"
 #include "unwind/objects.h"
 #include "unwind/rule_cache.h"
 #include "unwind/stack_bounds.h"
@@ -231,7 +233,8 @@ static __attribute__((noinline)) bool is_sound(
 	return cfa > sp && !(cfa & 7) && stack_bounds_admit(bounds, slot, cfa);
 }
 
-FOREIGN void walk_stack(
+/* `memo` is NULL or is not, wherever this is used. */
+static FOREIGN inline __attribute__((always_inline)) void walk(struct memo *memo,
 	const struct walk_regs *regs, uint64_t *frames, uint32_t max, struct walk_result *result)
 {
 	uintptr_t pc = regs->pc, sp = regs->sp, fp = regs->fp, lookup = pc - 1;
@@ -240,13 +243,25 @@ FOREIGN void walk_stack(
 	uint32_t count = 0;
 	int stop = WIRE_STOP_MAX;
 
+	struct memo_entry *next = memo ? memo_seek(memo_begin(memo), sp) : NULL;
 	stack_bounds_begin(&journey.bounds, sp);
 	for (;;) {
+		uint32_t rule = memo ? memo_find(next, lookup ^ salt) : RULE_CACHE_MISSING;
+		if (memo && likely(rule != RULE_CACHE_MISSING)) {
+			next = memo_keep(memo, next, count);
+		} else {
+			rule = rule_at(salt, lookup);
+			if (memo)
+				next = memo_learn(memo, next, count, sp, lookup ^ salt, rule);
+		}
 		frames[count++] = pc;
-		uint32_t rule = rule_at(salt, lookup);
 		if (likely((rule & RULE_CACHE_SLOT_MASK) != RULE_CACHE_NOT_PLAIN)) {
 			uintptr_t cfa =
 				rule_cache_offset(rule) + (rule & RULE_CACHE_FLAG ? fp : sp);
+			if (memo) {
+				next = memo_seek(next, cfa);
+				cfa = memo_predict(next, cfa);
+			}
 			uintptr_t slot = cfa - rule_cache_slot_distance(rule);
 			if (unlikely(cfa <= sp || cfa & 7 ||
 				     !stack_bounds_contain(&journey.bounds, slot, cfa)) &&
@@ -270,13 +285,29 @@ FOREIGN void walk_stack(
 				break;
 			pc = place.pc, sp = place.sp, fp = place.fp, lookup = place.lookup;
 			stop = WIRE_STOP_MAX;
+			if (memo)
+				next = memo_seek(next, sp);
 		}
 		if (unlikely(count == max))
 			break;
 	}
+	if (memo)
+		memo_end(memo, count);
 	result->frame_count = count;
 	result->stop = (uint8_t)stop;
 	result->guessed = (uint8_t)(journey.guessed < UINT8_MAX ? journey.guessed : UINT8_MAX);
+}
+
+void walk_stack(
+	const struct walk_regs *regs, uint64_t *frames, uint32_t max, struct walk_result *result)
+{
+	walk(NULL, regs, frames, max, result);
+}
+
+__attribute__((nonnull)) void walk_with_memo(struct memo *memo, const struct walk_regs *regs,
+	uint64_t *frames, uint32_t max, struct walk_result *result)
+{
+	walk(memo, regs, frames, max, result);
 }
 
 #else
@@ -287,6 +318,13 @@ void walk_stack(
 	(void)max;
 	frames[0] = regs->pc;
 	*result = (struct walk_result){.frame_count = 1, .stop = WIRE_STOP_NO_INFO};
+}
+
+void walk_with_memo(struct memo *memo, const struct walk_regs *regs, uint64_t *frames, uint32_t max,
+	struct walk_result *result)
+{
+	(void)memo;
+	walk_stack(regs, frames, max, result);
 }
 
 #endif

@@ -8,6 +8,8 @@
 #pragma once
 #include <stdint.h>
 
+struct memo;
+
 struct walk_regs {
 	uintptr_t pc; /* innermost return address: into the caller of the hook */
 	uintptr_t sp; /* the stack pointer right after that return: CFA of the hook */
@@ -31,6 +33,11 @@ void walk_init(void);
  */
 void walk_stack(
 	const struct walk_regs *regs, uint64_t *frames, uint32_t max, struct walk_result *result);
+
+/* The same, quicker if the stack resembles that of the last walk with this memo (unwind/memo.h),
+ * which only one walk may use at a time. */
+void walk_with_memo(struct memo *memo, const struct walk_regs *regs, uint64_t *frames, uint32_t max,
+	struct walk_result *result);
 
 /* Before and after a dlclose: forgets every cached rule. Any thread, never blocks. */
 void walk_flush(void);

@@ -60,6 +60,13 @@ tests_unit_unwind_test_walk_coroutines_CPPFLAGS = $(unwind_test_cppflags)
 tests_unit_unwind_test_walk_coroutines_CFLAGS = $(unwind_test_cflags)
 tests_unit_unwind_test_walk_coroutines_LDADD = $(unwind_test_ldadd)
 
+unit_tests += tests/unit/unwind/test_walk_memo
+tests_unit_unwind_test_walk_memo_SOURCES = tests/unit/unwind/test_walk_memo.c \
+	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
+tests_unit_unwind_test_walk_memo_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_walk_memo_CFLAGS = $(unwind_test_cflags)
+tests_unit_unwind_test_walk_memo_LDADD = $(unwind_test_ldadd)
+
 unit_tests += tests/unit/unwind/test_walk_holes
 tests_unit_unwind_test_walk_holes_SOURCES = tests/unit/unwind/test_walk_holes.c \
 	tests/programs/unwind_judge.c tests/programs/unwind_judge.h

@@ -15,7 +15,7 @@
 #include "unwind_judge.h"
 #include "unwind_truth.h"
 
-enum { ASYNC_SAMPLES = 2000 };
+enum { ASYNC_SAMPLES = 10000 };
 
 static struct unwind_judgement last;
 static unsigned judged[UNWIND_WRONG + 1];
