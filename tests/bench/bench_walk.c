@@ -5,10 +5,10 @@
  * the objects' CFI. Prints a table. Instructions of warm walks:
  *
  *     valgrind --tool=callgrind --toggle-collect=walk_stack --callgrind-out-file=/dev/null \
- *         bench_walk RUNS [memo]
+ *         bench_walk RUNS DEPTH
  *
- * (or walk_with_memo) for two values of RUNS; the difference is that of as many hundreds of walks at
- * each depth.
+ * (or walk_with_memo) for two values of RUNS; the difference is that of as many hundreds of walks. Then
+ * it says no more than "N frames".
  */
 #define _GNU_SOURCE
 #include <stdbool.h>
@@ -114,9 +114,11 @@ static __attribute__((noinline)) void measure(void)
 	struct walk_regs regs = UNWIND_JUDGE_CALLER();
 	walk_once(&regs, true);
 	double warm = warm_ns(&regs, false), again = warm_ns(&regs, true);
-	print_pair("warm, the same stack", warm, again);
-	if (only_warm)
+	if (only_warm) {
+		printf("%u frames\n", result.frame_count);
 		return;
+	}
+	print_pair("warm, the same stack", warm, again);
 	print_pair("second level evicted", cold_ns(&regs, false, evict_second),
 		cold_ns(&regs, true, evict_second));
 	print_pair("all levels evicted", cold_ns(&regs, false, evict_all),
@@ -127,55 +129,71 @@ static __attribute__((noinline)) void measure(void)
 
 /* -- a stack that is never the last one -- */
 
-static double changing_ns[2];
+enum { CHANGES = 20000 };
+
 static bool changing_memo;
-static double spent;
-static unsigned long walks;
+static double spent[CHANGES];
+static unsigned changes;
 
 static __attribute__((noinline)) void walk_changed(void)
 {
 	struct walk_regs regs = UNWIND_JUDGE_CALLER();
 	double start = now_ns();
 	walk_once(&regs, changing_memo);
-	spent += now_ns() - start;
-	walks++;
+	spent[changes++] = now_ns() - start;
+}
+
+static double changing_ns(bool with_memo)
+{
+	changing_memo = with_memo;
+	changes = 0;
+	for (unsigned i = 0; i < CHANGES; i++)
+		unwind_truth_run(i * 5 % 28, 8, walk_changed);
+	qsort(spent, CHANGES, sizeof(spent[0]), compare);
+	return spent[CHANGES / 2];
 }
 
 /* The outer frames stay, eight inner ones change. */
 static __attribute__((noinline)) void change_inner(void)
 {
-	for (int with = 0; with < 2; with++) {
-		changing_memo = with;
-		spent = 0;
-		walks = 0;
-		for (unsigned long i = 0; i < runs * 10; i++)
-			unwind_truth_run((unsigned)(i * 5 % 28), 8, walk_changed);
-		changing_ns[with] = spent / (double)walks;
+	double without = changing_ns(false);
+	print_pair("eight inner frames change", without, changing_ns(true));
+}
+
+static void measure_only_warm(int at_depth)
+{
+	only_warm = true;
+	unwind_truth_run(3, at_depth, measure);
+}
+
+static void measure_all(void)
+{
+	static const int depths[] = {10, 30, 60, 200};
+	uint64_t probes = stack_bounds_probes();
+	printf("| depth | what | ns without memo | a frame | ns with | a frame |\n");
+	printf("|---|---|---|---|---|---|\n");
+	for (unsigned i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
+		depth = depths[i];
+		unwind_truth_run(3, depth, measure);
+		unwind_truth_run(3, depth - 8, change_inner);
 	}
-	print_pair("eight inner frames change, mean", changing_ns[0], changing_ns[1]);
+	printf("\n%lu system calls\n", (unsigned long)(stack_bounds_probes() - probes));
 }
 
 int main(int argc, char **argv)
 {
-	static const int depths[] = {10, 30, 60, 200};
 	if (argc > 1)
 		runs = strtoul(argv[1], NULL, 10);
-	only_warm = argc > 2;
+	walk_init();
+	unwind_truth_ordinary();
+	if (argc > 2) {
+		measure_only_warm(atoi(argv[2]));
+		return EXIT_SUCCESS;
+	}
 	other_memory = malloc(evict_all);
 	if (!other_memory)
 		return EXIT_FAILURE;
 	memset(other_memory, 1, evict_all);
-	walk_init();
-	unwind_truth_ordinary();
-	printf("| depth | what | ns without memo | a frame | ns with | a frame |\n");
-	printf("|---|---|---|---|---|---|\n");
-	uint64_t probes = stack_bounds_probes();
-	for (unsigned i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
-		depth = depths[i];
-		unwind_truth_run(3, depth, measure);
-		if (!only_warm)
-			unwind_truth_run(3, depth - 8, change_inner);
-	}
-	printf("\n%lu system calls\n", (unsigned long)(stack_bounds_probes() - probes));
+	measure_all();
 	return EXIT_SUCCESS;
 }
