@@ -1,8 +1,9 @@
 /*
  * A preload that judges the walk inside real programs: at every N-th allocation
  * (UNWIND_ORACLE_EVERY, default 1000) it walks the stack and compares with libgcc. At exit it
- * appends one line of counts to the file UNWIND_ORACLE_LOG, after the first few stacks that differ,
- * as comments.
+ * appends one line of counts to the file UNWIND_ORACLE_LOG, after the first few stacks that differ and
+ * the first few places where the walk ended early, as comments. Early is what libgcc might have
+ * gone on from; counted by the reason.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -36,6 +37,7 @@ static pid_t owner;
 static int log_fd = -1;
 
 static _Atomic unsigned long counts[UNWIND_WRONG + 1], stops[WIRE_STOP_KINDS];
+static _Atomic unsigned long early[WIRE_STOP_KINDS];
 static _Atomic unsigned long samples, frames, guessed, printed;
 static __thread bool busy __attribute__((tls_model("initial-exec")));
 static __thread unsigned countdown __attribute__((tls_model("initial-exec")));
@@ -88,6 +90,20 @@ static __attribute__((constructor)) void start(void)
 	ready = true;
 }
 
+static void count_early(const struct unwind_judgement *judgement)
+{
+	static const char *const names[WIRE_STOP_KINDS] = {
+		"end", "max", "no info", "bounds", "unsupported"};
+	enum wire_stop stop = judgement->walk.stop;
+	void *last = (void *)(uintptr_t)judgement->frames[judgement->walk.frame_count - 1];
+	Dl_info info = {0};
+	if (early[stop]++ >= MAX_PRINTED || stop == WIRE_STOP_MAX)
+		return;
+	dladdr(last, &info);
+	dprintf(log_fd, "# early, %s: %p %s %s\n", names[stop], last,
+		info.dli_fname ? info.dli_fname : "?", info.dli_sname ? info.dli_sname : "");
+}
+
 static void judge(const struct walk_regs *regs)
 {
 	static __thread struct unwind_judgement judgement;
@@ -100,6 +116,8 @@ static void judge(const struct walk_regs *regs)
 	counts[judgement.verdict]++;
 	stops[judgement.walk.stop]++;
 	guessed += judgement.walk.guessed > 0;
+	if (judgement.verdict == UNWIND_INCOMPLETE)
+		count_early(&judgement);
 	if (judgement.verdict == UNWIND_WRONG && printed++ < MAX_PRINTED)
 		unwind_judge_print(&judgement, log_fd);
 	errno = error;
@@ -166,9 +184,12 @@ static __attribute__((destructor)) void finish(void)
 	dprintf(log_fd,
 		"%s samples %lu frames %lu same %lu incomplete %lu wrong %lu end %lu max %lu "
 		"no_info "
-		"%lu bounds %lu unsupported %lu guessed %lu misses %lu probes %lu\n",
+		"%lu bounds %lu unsupported %lu guessed %lu misses %lu probes %lu "
+		"early_max %lu early_no_info %lu early_bounds %lu early_unsupported %lu\n",
 		name, samples, frames, counts[UNWIND_SAME], counts[UNWIND_INCOMPLETE],
 		counts[UNWIND_WRONG], stops[WIRE_STOP_END], stops[WIRE_STOP_MAX],
 		stops[WIRE_STOP_NO_INFO], stops[WIRE_STOP_BOUNDS], stops[WIRE_STOP_UNSUPPORTED],
-		guessed, (unsigned long)walk_misses(), (unsigned long)stack_bounds_probes());
+		guessed, (unsigned long)walk_misses(), (unsigned long)stack_bounds_probes(),
+		early[WIRE_STOP_MAX], early[WIRE_STOP_NO_INFO], early[WIRE_STOP_BOUNDS],
+		early[WIRE_STOP_UNSUPPORTED]);
 }
