@@ -25,6 +25,9 @@ enum {
 	ARCH_SIGNAL_FP = 120,
 	ARCH_SIGNAL_SP = 160,
 	ARCH_SIGNAL_PC = 168,
+	/* Where a frame pointer is kept, the caller's stack pointer is right above the record to
+	 * which it points: else that is not known without CFI, and nothing can be guessed. */
+	ARCH_RECORD_ENDS_FRAME = 1,
 };
 
 #else
@@ -41,6 +44,7 @@ enum { /* No register has these numbers: whatever CFI says, it is unsupported. *
 	ARCH_SIGNAL_FP = 0,
 	ARCH_SIGNAL_SP = 0,
 	ARCH_SIGNAL_PC = 0,
+	ARCH_RECORD_ENDS_FRAME = 0,
 };
 
 #endif

@@ -195,7 +195,7 @@ static uint32_t count_records(const struct place *place, struct journey *journey
 
 static __attribute__((noinline)) int step_guess(struct place *place, struct journey *journey)
 {
-	if (!journey->believed)
+	if (!journey->believed && ARCH_RECORD_ENDS_FRAME)
 		journey->believed = count_records(place, journey);
 	if (!journey->believed || !follow_record(place, &journey->bounds))
 		return WIRE_STOP_NO_INFO;

@@ -9,6 +9,8 @@
 #include "unwind_judge.h"
 #include "unwind_truth.h"
 
+#if defined(__x86_64__)
+
 enum { PAGE = 4096, MOST_GUESSES = 64 };
 
 static struct unwind_judgement last;
@@ -225,10 +227,13 @@ START_TEST(a_chain_is_believed_only_as_a_whole)
 }
 END_TEST
 
+#endif
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("walk_guess");
 	TCase *guess = tcase_create("guess");
+#if defined(__x86_64__)
 	tcase_add_checked_fixture(guess, set_up, NULL);
 	tcase_set_timeout(guess, 60);
 	tcase_add_loop_test(
@@ -240,6 +245,7 @@ static Suite *make_suite(void)
 	tcase_add_test(guess, loaded_code_between_compiled_code_is_walked_by_its_rules);
 	tcase_add_test(guess, that_no_object_covers_a_pc_is_not_remembered);
 	tcase_add_test(guess, a_chain_is_believed_only_as_a_whole);
+#endif
 	suite_add_tcase(suite, guess);
 	return suite;
 }
