@@ -11,7 +11,8 @@
  * Code without CFI (compiled at run time, hand-written assembly) is left by the frame pointer, if
  * it can be, and what was found so is counted as guessed. A chain of frame pointers is believed
  * only as a whole: each record lies above the frame it belongs to, and after a few of them one
- * returns into code that CFI knows. There the walk goes on by rules.
+ * returns into code that CFI knows. There the walk goes on by rules; else it ends where the chain
+ * began.
  */
 #include "unwind/walk.h"
 #include <stdatomic.h>
@@ -102,10 +103,12 @@ struct place {
 /* What a walk keeps beside. */
 struct journey {
 	struct stack_bounds bounds;
-	uint64_t salt;
-	uint32_t guessed;
-	uint32_t believed; /* records of the chain of frame pointers, yet to be followed */
+	uint16_t guessed;
+	uint16_t chain; /* records that were followed and are not believed yet */
+	uint16_t solid; /* frames before those */
 };
+
+_Static_assert(WIRE_MAX_FRAMES <= UINT16_MAX, "a journey counts a walk's frames");
 
 static int step_signal(struct place *place, struct stack_bounds *bounds)
 {
@@ -179,28 +182,24 @@ static bool follow_record(struct place *place, struct stack_bounds *bounds)
 	return place->pc != 0;
 }
 
-/* How many records lead from this frame to code that CFI knows; 0: none do. */
-static uint32_t count_records(const struct place *place, struct journey *journey)
+static int step_guess(struct place *place, struct journey *journey)
 {
-	struct place ahead = *place;
-	for (uint32_t count = 1; count <= MAX_GUESSES; count++) {
-		if (!follow_record(&ahead, &journey->bounds))
-			return 0;
-		uint32_t rule = rule_at(journey->salt, ahead.lookup);
-		if (rule != rule_cache_of(CFI_NO_INFO))
-			return is_known_code(rule) ? count : 0;
-	}
-	return 0;
+	if (!ARCH_RECORD_ENDS_FRAME || journey->chain == MAX_GUESSES ||
+		!follow_record(place, &journey->bounds))
+		return WIRE_STOP_NO_INFO;
+	journey->chain++;
+	return GO_ON;
 }
 
-static __attribute__((noinline)) int step_guess(struct place *place, struct journey *journey)
+/* The chain leads to code with this rule, whose frame there may be no `room` for. */
+static __attribute__((noinline)) int judge_chain(struct journey *journey, uint32_t rule, bool room)
 {
-	if (!journey->believed && ARCH_RECORD_ENDS_FRAME)
-		journey->believed = count_records(place, journey);
-	if (!journey->believed || !follow_record(place, &journey->bounds))
+	if (rule == rule_cache_of(CFI_NO_INFO))
+		return GO_ON;
+	if (!is_known_code(rule))
 		return WIRE_STOP_NO_INFO;
-	journey->believed--;
-	journey->guessed++;
+	journey->guessed = (uint16_t)(journey->guessed + journey->chain - !room);
+	journey->chain = 0;
 	return GO_ON;
 }
 
@@ -238,8 +237,8 @@ static FOREIGN inline __attribute__((always_inline)) void walk(struct memo *memo
 	const struct walk_regs *regs, uint64_t *frames, uint32_t max, struct walk_result *result)
 {
 	uintptr_t pc = regs->pc, sp = regs->sp, fp = regs->fp, lookup = pc - 1;
-	struct journey journey = {.salt = rule_cache_salt()};
-	uint64_t salt = journey.salt;
+	struct journey journey = {.chain = 0};
+	uint64_t salt = rule_cache_salt();
 	uint32_t count = 0;
 	int stop = WIRE_STOP_MAX;
 
@@ -280,7 +279,13 @@ static FOREIGN inline __attribute__((always_inline)) void walk(struct memo *memo
 			}
 		} else {
 			struct place place;
+			if (!journey.chain)
+				journey.solid = (uint16_t)count;
 			stop = step_rare(sp, fp, &journey, rule, &place);
+			/* Here, where what resolves has all of the stack that a walk may take. */
+			if (stop == GO_ON && journey.chain)
+				stop = judge_chain(
+					&journey, rule_at(salt, place.lookup), count < max);
 			if (stop != GO_ON)
 				break;
 			pc = place.pc, sp = place.sp, fp = place.fp, lookup = place.lookup;
@@ -290,6 +295,10 @@ static FOREIGN inline __attribute__((always_inline)) void walk(struct memo *memo
 		}
 		if (unlikely(count == max))
 			break;
+	}
+	if (unlikely(journey.chain)) {
+		count = journey.solid;
+		stop = WIRE_STOP_NO_INFO;
 	}
 	if (memo)
 		memo_end(memo, count);

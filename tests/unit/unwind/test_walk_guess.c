@@ -114,6 +114,32 @@ START_TEST(more_code_in_a_row_than_may_be_guessed_ends_the_walk)
 }
 END_TEST
 
+static uint32_t limit;
+
+static __attribute__((noinline)) void capture_limited(void)
+{
+	struct walk_regs regs = UNWIND_JUDGE_CALLER();
+	walk_stack(&regs, last.frames, limit, &last.walk);
+}
+
+START_TEST(a_chain_that_the_limit_cuts_is_not_believed)
+{
+	void (*callee)(void) = compile_chain(5, capture_limited);
+	for (limit = 1; limit <= 4; limit++) {
+		callee();
+		ck_assert_uint_eq(last.walk.guessed, 0);
+		ck_assert_uint_eq(last.walk.frame_count, 1);
+		ck_assert_int_eq(last.walk.stop, WIRE_STOP_NO_INFO);
+	}
+	for (; limit <= 6; limit++) { /* now it has been seen where it leads */
+		callee();
+		ck_assert_uint_eq(last.walk.guessed, limit - 1);
+		ck_assert_uint_eq(last.walk.frame_count, limit);
+		ck_assert_int_eq(last.walk.stop, WIRE_STOP_MAX);
+	}
+}
+END_TEST
+
 /* push %rbp; mov $value,%ebp (sign-extended); call *%rdi; pop %rbp; ret */
 START_TEST(code_that_keeps_other_things_in_the_register_ends_the_walk)
 {
@@ -241,6 +267,7 @@ static Suite *make_suite(void)
 	tcase_add_test(guess, more_code_in_a_row_than_may_be_guessed_ends_the_walk);
 	tcase_add_loop_test(
 		guess, code_that_keeps_other_things_in_the_register_ends_the_walk, 0, 6);
+	tcase_add_test(guess, a_chain_that_the_limit_cuts_is_not_believed);
 	tcase_add_test(guess, a_record_below_its_frame_is_not_believed);
 	tcase_add_test(guess, loaded_code_between_compiled_code_is_walked_by_its_rules);
 	tcase_add_test(guess, that_no_object_covers_a_pc_is_not_remembered);
