@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <time.h>
 #include "attach.h"
+#include "audit.h"
 #include "bloom_filter.h"
 #include "fork_word.h"
 #include "platform/linux/interpose_new.h"
@@ -208,6 +209,7 @@ static enum lifecycle_state set_up(void)
 		return LIFECYCLE_INERT;
 	walk_init();
 	start_sampler(&settings, now_ns);
+	audit_init((uint32_t)settings.audit_every);
 	keep(&settings);
 	if (!make_map(&settings) || fork_word_make() != 0)
 		return LIFECYCLE_INERT;

@@ -23,6 +23,7 @@ libagent_la_SOURCES = \
 	agent/scratch_pool.c agent/scratch_pool.h \
 	agent/settings.c agent/settings.h \
 	agent/announce.c agent/announce.h \
+	agent/audit.c agent/audit.h \
 	agent/record_encode.c agent/record_encode.h \
 	agent/resync.c agent/resync.h \
 	agent/platform/linux/seccomp_state.c agent/platform/linux/seccomp_state.h \
@@ -31,11 +32,12 @@ libagent_la_SOURCES = \
 	agent/platform/linux/interpose_new.h \
 	agent/platform/linux/next_allocator.h
 
-# Calls from hook to hook must be found in the program's search order, which clang has to be told.
+# Calls from hook to hook must be found in the program's search order, which clang has to be told. Hooks jump on.
 # The hooks know their caller's frame by their own frame pointer; exceptions of operator new pass through them.
 pkglib_LTLIBRARIES += libspprof-agent.la
 libspprof_agent_la_CPPFLAGS = $(libagent_la_CPPFLAGS)
-libspprof_agent_la_CFLAGS = $(agent_cflags) -fexceptions -fasynchronous-unwind-tables -fsemantic-interposition
+libspprof_agent_la_CFLAGS = $(agent_cflags) -fexceptions -fasynchronous-unwind-tables -fsemantic-interposition \
+	-foptimize-sibling-calls
 libspprof_agent_la_SOURCES = \
 	agent/lifecycle.c \
 	agent/tracker.c \

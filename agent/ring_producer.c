@@ -74,13 +74,17 @@ static void copy_in(const struct segment *segment, const struct ring_lease *leas
 	memcpy(lease->data, (const char *)record + first, bytes - first);
 }
 
-void ring_producer_write(
-	struct segment *segment, struct ring_lease *lease, const void *record, uint32_t bytes)
+void ring_producer_put(
+	struct segment *segment, struct ring_lease *lease, const void *bytes, uint32_t size)
 {
 	if (!fork_word_is(lease->generation))
 		return;
-	copy_in(segment, lease, record, bytes);
-	lease->head += bytes;
+	copy_in(segment, lease, bytes, size);
+	lease->head += size;
+}
+
+void ring_producer_publish(struct ring_lease *lease)
+{
 	/* A fork from a signal handler may have made us a child since: its parent finishes this
 	 * record. */
 	if (!fork_word_is(lease->generation))
@@ -88,6 +92,13 @@ void ring_producer_write(
 	/* [RING-1] release: the record's bytes are visible before the head that covers them; pairs
 	 * with RING-1 in ring_consumer.c. */
 	atomic_store_explicit(&lease->ring->head, lease->head, memory_order_release);
+}
+
+void ring_producer_write(
+	struct segment *segment, struct ring_lease *lease, const void *record, uint32_t bytes)
+{
+	ring_producer_put(segment, lease, record, bytes);
+	ring_producer_publish(lease);
 }
 
 void ring_producer_release(struct segment *segment, struct ring_lease *lease)

@@ -33,6 +33,10 @@ enum ring_producer_result ring_producer_lease(
 /* Copies one record (a multiple of 8 bytes, within what was asked for) and publishes it. */
 void ring_producer_write(
 	struct segment *segment, struct ring_lease *lease, const void *record, uint32_t bytes);
+/* The same by pieces, whose sizes are multiples of 8: nothing of them is seen before it is published. */
+void ring_producer_put(
+	struct segment *segment, struct ring_lease *lease, const void *bytes, uint32_t size);
+void ring_producer_publish(struct ring_lease *lease);
 /* Ends the lease and tells the daemon. */
 void ring_producer_release(struct segment *segment, struct ring_lease *lease);
 /* Takes back the rings of dead threads, when every ring was taken; rate-limited. */

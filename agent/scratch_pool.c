@@ -1,5 +1,6 @@
 /* As many buffers as can reasonably be capturing at once; a 65th thread drops its sample and counts
- * it. */
+ * it. Threads get ids in sequence, so those that live at once mostly begin at buffers of their own.
+ */
 #include "scratch_pool.h"
 #include <stddef.h>
 #include "lease.h"
@@ -11,7 +12,9 @@ static _Atomic uint64_t leases[SCRATCH_COUNT];
 
 struct scratch *scratch_pool_lease(uint32_t tid, uint64_t *word)
 {
-	for (unsigned i = 0; i < SCRATCH_COUNT; i++) {
+	for (unsigned turn = 0; turn < SCRATCH_COUNT; turn++) {
+		unsigned i = (tid + turn) % SCRATCH_COUNT;
+
 		*word = lease_try(&leases[i], tid, i + 1);
 		if (*word != 0)
 			return &scratches[i];

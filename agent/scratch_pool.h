@@ -1,17 +1,21 @@
 /*
  * Buffers to capture and encode into, so that neither the host's stack nor TLS has to hold a stack
- * trace. Leased for one sample, lowest first; a buffer that is never needed is never touched. Any
- * thread.
+ * trace. Leased for one sample. A thread is given the same one again if it can be, for the memo of its
+ * last stack lies there; whose memo it is does not matter otherwise. A buffer that is never needed
+ * is never touched. Any thread.
  */
 #pragma once
 #include <stdint.h>
 #include "spprof/wire/record.h"
+#include "unwind/memo.h"
 
 struct scratch {
 	union {
 		struct wire_birth birth;
 		uint8_t bytes[WIRE_RECORD_MAX];
 	};
+	struct memo memo;
+	uint32_t since_audit; /* samples captured here since one was audited; the holder's alone */
 };
 
 /* NULL: all are taken. *word is what scratch_pool_release wants. */

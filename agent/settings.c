@@ -77,10 +77,12 @@ void settings_read(struct settings *out)
 		.interval_bytes = SETTINGS_DEFAULT_INTERVAL,
 		.ceiling = SETTINGS_DEFAULT_CEILING,
 		.memory_bytes = SETTINGS_DEFAULT_MEMORY,
+		.audit_every = SETTINGS_DEFAULT_AUDIT,
 		.socket_dir = secure_getenv("SPPROF_SOCKET"),
 	};
 	read_size("SPPROF_RATE", 1, SAMPLER_MAX_INTERVAL, &out->interval_bytes);
 	read_size("SPPROF_CEILING", 0, UINT64_MAX, &out->ceiling);
 	read_size("SPPROF_MEMORY", MIN_MEMORY, MAX_MEMORY, &out->memory_bytes);
+	read_size("SPPROF_AUDIT", 0, UINT32_MAX, &out->audit_every);
 	out->has_seed = seed && settings_parse_size(seed, &out->seed);
 }

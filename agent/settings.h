@@ -9,6 +9,7 @@
 #define SETTINGS_DEFAULT_INTERVAL (UINT64_C(512) << 10)
 #define SETTINGS_DEFAULT_CEILING  UINT64_C(2000)
 #define SETTINGS_DEFAULT_MEMORY	  (UINT64_C(32) << 20)
+#define SETTINGS_DEFAULT_AUDIT	  UINT64_C(1000)
 
 struct settings {
 	bool disabled;		 /* SPPROF_DISABLE */
@@ -17,6 +18,7 @@ struct settings {
 	uint64_t interval_bytes; /* SPPROF_RATE */
 	uint64_t ceiling;	 /* SPPROF_CEILING */
 	uint64_t memory_bytes;	 /* SPPROF_MEMORY */
+	uint64_t audit_every;	 /* SPPROF_AUDIT: so many samples; 0: none is audited */
 	uint64_t seed;
 	const char *socket_dir; /* SPPROF_SOCKET, NULL if unset; points into the environment */
 };

@@ -5,6 +5,7 @@
  */
 #include "tracker.h"
 #include "announce.h"
+#include "audit.h"
 #include "bloom_filter.h"
 #include "fork_word.h"
 #include "lifecycle.h"
@@ -202,12 +203,13 @@ static uint32_t keep_stack(const struct stack_view *view)
 }
 
 static void capture(
-	struct wire_birth *birth, struct heap_map_entry *entry, const struct walk_regs *caller)
+	struct scratch *scratch, struct heap_map_entry *entry, const struct walk_regs *caller)
 {
+	struct wire_birth *birth = &scratch->birth;
 	struct walk_result walk;
 	struct stack_view view = {.frames = birth->frames, .module_epoch = walk_epoch()};
 
-	walk_stack(caller, birth->frames, WIRE_MAX_FRAMES, &walk);
+	walk_with_memo(&scratch->memo, caller, birth->frames, WIRE_MAX_FRAMES, &walk);
 	view.frame_count = (uint16_t)walk.frame_count;
 	view.stop = walk.stop;
 	view.guessed = walk.guessed;
@@ -220,6 +222,8 @@ static void capture(
 	}
 	record_encode_birth(birth, entry, &view, 0);
 	announce_birth(lifecycle_segment(), &lifecycle.map, slot, birth);
+	if (audit_is_due(&scratch->since_audit))
+		audit_tell(lifecycle_segment(), birth, caller);
 	count(&counters()->samples, 1);
 	update_gauges();
 }
@@ -243,7 +247,7 @@ void tracker_birth(
 	};
 	struct scratch *scratch = scratch_pool_lease(entry.tid, &word);
 	if (scratch) {
-		capture(&scratch->birth, &entry, caller);
+		capture(scratch, &entry, caller);
 		scratch_pool_release(scratch, word);
 	} else {
 		lose(WIRE_LOSS_NO_SCRATCH, sampler_weight(size, interval_bytes));

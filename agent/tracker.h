@@ -11,14 +11,8 @@
 
 struct wire_slot;
 
-/* The return address, stack pointer and frame pointer of a hook's caller. The hook keeps a frame
- * pointer. */
-#define TRACKER_CALLER()                                                                           \
-	((struct walk_regs){                                                                       \
-		.pc = (uintptr_t)__builtin_return_address(0),                                      \
-		.sp = (uintptr_t)__builtin_frame_address(0) + 2 * sizeof(uintptr_t),               \
-		.fp = *(uintptr_t *)__builtin_frame_address(0),                                    \
-	})
+/* The return address, stack pointer and frame pointer of a hook's caller. */
+#define TRACKER_CALLER() WALK_CALLER()
 
 /* An allocation of `size` bytes reached the countdown. True: once it has succeeded, tell
  * tracker_birth. */

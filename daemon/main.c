@@ -23,6 +23,7 @@
 #include "server/api_handlers.h"
 #include "server/api_server.h"
 #include "server/attach_scan.h"
+#include "server/auditor.h"
 #include "server/drain_scheduler.h"
 #include "server/event_loop.h"
 #include "server/map_places.h"
@@ -60,6 +61,7 @@ struct daemon {
 	struct symbol_client *symbols;
 	struct module_files *files;
 	struct snapshot_builder *builder;
+	struct auditor *auditor;
 	struct attach_scan *scan;
 	struct agent_listener *listener;
 	struct api_handlers *handlers;
@@ -157,6 +159,11 @@ static int make_parts(struct daemon *daemon)
 		r = snapshot_builder_new(
 			&daemon->builder, uv, daemon->table, daemon->symbols, daemon->files);
 	if (r == 0)
+		r = auditor_new(&daemon->auditor, uv, daemon->options.symbolizer, daemon->files,
+			daemon->symbols, NULL);
+	if (r == 0)
+		session_table_audit_by(daemon->table, daemon->auditor);
+	if (r == 0)
 		r = attach_scan_new(&daemon->scan, uv, daemon->table, daemon->options.socket_dir);
 	if (r == 0)
 		r = api_handlers_new(&daemon->handlers);
@@ -199,6 +206,7 @@ static void connect_handlers(struct daemon *daemon)
 		.table = daemon->table,
 		.scan = daemon->scan,
 		.builder = daemon->builder,
+		.auditor = daemon->auditor,
 		.scheduler = daemon->scheduler,
 		.symbols = daemon->symbols,
 		.places = daemon->places,
@@ -235,6 +243,7 @@ static bool take_apart(struct daemon *daemon)
 	attach_scan_free(daemon->scan);
 	snapshot_builder_free(daemon->builder);
 	session_table_free(daemon->table);
+	auditor_free(daemon->auditor);
 	api_handlers_free(daemon->handlers);
 	module_files_free(daemon->files);
 	symbol_client_free(daemon->symbols);

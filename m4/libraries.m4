@@ -9,6 +9,7 @@ PKG_CHECK_MODULES([ZLIB], [zlib])
 PKG_CHECK_MODULES([SMARTCOLS], [smartcols >= 2.38])
 PKG_CHECK_MODULES([LIBDW], [libdw >= 0.188])
 PKG_CHECK_MODULES([LIBELF], [libelf >= 0.188])
+PKG_CHECK_MODULES([UNWIND], [libunwind-generic >= 1.6 libunwind >= 1.6])
 PKG_CHECK_MODULES([SECCOMP], [libseccomp >= 2.5])
 # libiberty ships no .pc file; Debian keeps its header in a folder of its own.
 AC_CHECK_HEADERS([libiberty/demangle.h], [], [AC_MSG_ERROR([libiberty's demangle.h is missing: apt-get install libiberty-dev])])

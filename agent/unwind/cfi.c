@@ -15,7 +15,7 @@
 #define RARE __attribute__((noinline))
 
 enum {
-	MAX_REMEMBERED = 4,	  /* compilers and assemblers nest 1 deep */
+	MAX_REMEMBERED = 3,	  /* compilers and assemblers nest 1 deep */
 	MAX_INSTRUCTIONS = 65536, /* bounds the work; gcc's own largest function has 13,000 */
 	ADDEND_BITS = 16,
 	OFFSET_UNKNOWN = INT32_MIN /* does not fit: whatever it describes is unsupported */
@@ -83,25 +83,17 @@ enum cfa_form {
 	CFA_IS_OTHER,
 };
 
-/* What matters about the return address is only whether it is where it ought to be. */
-enum ra {
-	RA_OTHER,
-	RA_UNDEFINED,
-	RA_IN_PLACE,  /* at CFA + ARCH_RA_FROM_CFA */
-	RA_OF_SIGNAL, /* at sp + ARCH_SIGNAL_PC */
-};
-
 /* One row of the table that the programs describe, as far as a walk can use it. */
 struct row {
-	int32_t cfa_offset, fp_offset;
+	int32_t cfa_offset, fp_offset, ra_offset;
 	uint32_t cfa_addend : ADDEND_BITS;
 	uint32_t cfa_base : 2; /* enum base */
 	uint32_t cfa_form : 2; /* enum cfa_form */
 	uint32_t fp : 3;       /* enum place */
-	uint32_t ra : 2;       /* enum ra */
+	uint32_t ra : 3;       /* enum place */
 };
 
-_Static_assert(sizeof(struct row) == 12, "six rows lie on the host's stack");
+_Static_assert(sizeof(struct row) == 16, "five rows lie on the host's stack");
 
 struct machine {
 	struct eh_frame_entry entry;
@@ -136,19 +128,11 @@ static int64_t read_operand(struct cursor *c)
 	return operand <= INT64_MAX ? (int64_t)operand : INT64_MAX;
 }
 
-static enum ra ra_at(enum place place, int32_t offset)
-{
-	if (place == PLACE_UNDEFINED)
-		return RA_UNDEFINED;
-	if (place == PLACE_AT_CFA && offset == ARCH_RA_FROM_CFA)
-		return RA_IN_PLACE;
-	return place == PLACE_AT_SP && offset == ARCH_SIGNAL_PC ? RA_OF_SIGNAL : RA_OTHER;
-}
-
 static void set_saved(struct machine *m, uint64_t reg, enum place place, int32_t offset)
 {
 	if (reg == ARCH_DWARF_RA) {
-		m->row.ra = ra_at(place, offset);
+		m->row.ra = place;
+		m->row.ra_offset = offset;
 	} else if (reg == ARCH_DWARF_FP) {
 		m->row.fp = place;
 		m->row.fp_offset = offset;
@@ -158,7 +142,7 @@ static void set_saved(struct machine *m, uint64_t reg, enum place place, int32_t
 static void restore_initial(struct machine *m, uint64_t reg)
 {
 	if (reg == ARCH_DWARF_RA)
-		m->row.ra = m->initial.ra;
+		set_saved(m, reg, m->initial.ra, m->initial.ra_offset);
 	else if (reg == ARCH_DWARF_FP)
 		set_saved(m, reg, m->initial.fp, m->initial.fp_offset);
 }
@@ -336,6 +320,8 @@ static bool execute_register(struct machine *m, uint8_t opcode)
 static enum outcome execute_state(struct machine *m, uint8_t opcode)
 {
 	struct cursor *c = &m->code;
+	if (opcode == ARCH_CFA_IGNORED)
+		return GO_ON;
 	switch (opcode) {
 	case CFA_NOP:
 		return GO_ON;
@@ -408,7 +394,8 @@ static bool is_kernel_signal_frame(const struct row *row)
 {
 	return row->cfa_form == CFA_IS_LOADED && row->cfa_base == BASE_SP &&
 	       row->cfa_offset == ARCH_SIGNAL_SP && !row->cfa_addend && row->fp == PLACE_AT_SP &&
-	       row->fp_offset == ARCH_SIGNAL_FP && row->ra == RA_OF_SIGNAL;
+	       row->fp_offset == ARCH_SIGNAL_FP && row->ra == PLACE_AT_SP &&
+	       row->ra_offset == ARCH_SIGNAL_PC;
 }
 
 static enum cfi_fp fp_of(const struct row *row)
@@ -428,18 +415,30 @@ static bool is_known_cfa(const struct row *row)
 	       row->cfa_base != BASE_OTHER && row->cfa_offset != OFFSET_UNKNOWN;
 }
 
+/* Where the architecture can have put it, and a step can say so. */
+static bool is_known_ra(const struct row *row)
+{
+	if (row->ra == PLACE_SAME)
+		return ARCH_HAS_LINK;
+	if (row->ra != PLACE_AT_CFA || row->ra_offset == OFFSET_UNKNOWN)
+		return false;
+	return ARCH_HAS_LINK || row->ra_offset == ARCH_RA_FROM_CFA;
+}
+
 static enum cfi_verdict judge(bool is_signal_frame, const struct row *row, struct cfi_step *step)
 {
 	if (is_signal_frame)
 		return is_kernel_signal_frame(row) ? CFI_SIGNAL : CFI_UNSUPPORTED;
-	if (row->ra == RA_UNDEFINED)
+	if (row->ra == PLACE_UNDEFINED)
 		return CFI_END;
-	if (row->ra != RA_IN_PLACE || !is_known_cfa(row))
+	if (!is_known_ra(row) || !is_known_cfa(row))
 		return CFI_UNSUPPORTED;
 	step->cfa_offset = row->cfa_offset;
 	step->cfa_addend = row->cfa_addend;
 	step->base_is_fp = row->cfa_base == BASE_FP;
 	step->dereferenced = row->cfa_form == CFA_IS_LOADED;
+	step->ra_in_register = row->ra == PLACE_SAME;
+	step->ra_offset = step->ra_in_register ? 0 : row->ra_offset;
 	step->fp = fp_of(row);
 	step->fp_offset =
 		step->fp == CFI_FP_AT_CFA || step->fp == CFI_FP_AT_FP ? row->fp_offset : 0;

@@ -33,15 +33,18 @@ enum cfi_fp {
 
 /*
  * CFA = base + cfa_offset, or if dereferenced, the word at base + cfa_offset, plus cfa_addend. The
- * return address is at CFA + ARCH_RA_FROM_CFA, the caller's stack pointer is the CFA.
+ * return address is at CFA + ra_offset, ARCH_RA_FROM_CFA where the architecture knows no other, or
+ * still in its register; the caller's stack pointer is the CFA.
  */
 struct cfi_step {
 	int32_t cfa_offset;
 	int32_t fp_offset;
+	int32_t ra_offset;
 	uint16_t cfa_addend;
 	bool base_is_fp; /* else the stack pointer */
 	bool dereferenced;
-	uint8_t fp; /* enum cfi_fp */
+	bool ra_in_register; /* of a frame that has not called anyone */
+	uint8_t fp;	     /* enum cfi_fp */
 };
 
 /* `pc` lies inside the instruction that is under way: for a return address, one byte before it. */

@@ -88,6 +88,9 @@ static bool parse_letter(struct eh_frame_entry *entry, struct cursor *data, uint
 	case 'S':
 		entry->is_signal_frame = true;
 		return true;
+	case 'B': /* aarch64: signs return addresses by the other key; tags its frame's memory */
+	case 'G':
+		return true;
 	}
 	return false;
 }

@@ -6,16 +6,20 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
+#include "unwind/object_list.h"
 
-/* glibc's ABI, <dlfcn.h>; only x86-64 does without the base of data-relative pointers. */
+/* Tests of the list look for a function that nobody has. */
+#ifndef OBJECTS_FINDER
+#define OBJECTS_FINDER "_dl_find_object"
+#endif
+
+/* glibc's ABI, <dlfcn.h>; x86-64 and aarch64 do without the base of data-relative pointers. */
 struct found {
 	unsigned long long flags;
 	void *map_start, *map_end; /* of the mapping around the address */
 	void *link_map;
 	void *eh_frame; /* the segment PT_GNU_EH_FRAME: .eh_frame_hdr */
-#ifndef __x86_64__
-	void *eh_dbase;
-#endif
 	unsigned long long reserved[7];
 };
 
@@ -30,12 +34,46 @@ _Static_assert(
 typedef int find_function(void *pc, struct found *result);
 
 static _Atomic(find_function *) find;
+static _Atomic bool has_list;
 
 void objects_init(void)
 {
+	find_function *function = (find_function *)dlsym(RTLD_DEFAULT, OBJECTS_FINDER);
 	/* Relaxed: what the pointer leads to is code that was there before. */
-	atomic_store_explicit(&find, (find_function *)dlsym(RTLD_DEFAULT, "_dl_find_object"),
-		memory_order_relaxed);
+	atomic_store_explicit(&find, function, memory_order_relaxed);
+	/* Relaxed: set before there is anything to tell of. */
+	if (!function)
+		atomic_store_explicit(&has_list, object_list_init(), memory_order_relaxed);
+}
+
+bool objects_are_listed(void)
+{
+	return atomic_load_explicit(&has_list, memory_order_relaxed); /* relaxed: see above */
+}
+
+bool objects_may_open(const char *file)
+{
+	if (!objects_are_listed() || !file || !strchr(file, '/') || strchr(file, '$'))
+		return false;
+	return !object_list_has_rpath();
+}
+
+void objects_opened(void)
+{
+	if (objects_are_listed())
+		object_list_update();
+}
+
+void objects_closing(void)
+{
+	if (objects_are_listed())
+		object_list_close_begin();
+}
+
+void objects_closed(void)
+{
+	if (objects_are_listed())
+		object_list_close_end();
 }
 
 static bool contains(const struct found *found, const void *address)
@@ -48,7 +86,7 @@ int objects_find(uintptr_t pc, struct cfi_object *object)
 	struct found found;
 	find_function *function = atomic_load_explicit(&find, memory_order_relaxed);
 	if (!function)
-		return -ENOSYS;
+		return object_list_find(pc, object);
 	if (function((void *)pc, &found))
 		return -ENOENT;
 	void *eh_frame = found.eh_frame, *link_map = found.link_map;

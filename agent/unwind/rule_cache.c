@@ -12,32 +12,31 @@
 enum {
 	SIDE_WORDS_LOG2 = 12,
 	SIDE_PROBES = 16, /* then the table counts as full, and the rule as unsupported */
-	SLOT_MAX = RULE_CACHE_NOT_PLAIN - 1,
 };
 
 _Static_assert(1 << SIDE_WORDS_LOG2 == RULE_CACHE_VALUE_MAX + 1, "every index fits a rule");
 _Static_assert((int)CFI_UNSUPPORTED <= (int)RULE_CACHE_VALUE_MAX, "so does every verdict");
-_Static_assert(RULE_CACHE_BITS + ARCH_ADDRESS_BITS <= 64, "a pc and its rule are one word");
+_Static_assert(RULE_CACHE_BITS + RULE_CACHE_KEY_BITS <= 64, "a pc and its rule are one word");
 
 _Atomic uint64_t rule_cache_words[1 << RULE_CACHE_WORDS_LOG2];
 static _Atomic uint64_t side[1 << SIDE_WORDS_LOG2];
 static _Atomic uint32_t epoch;
 
 /*
- * A side word; offsets are signed:
+ * A side word. After the flags the numbers, as wide as the architecture needs them; offsets are
+ * signed and in units of 8. A number of no bits is always 0:
  *   [0] 1    [1] base is the frame pointer    [2] dereferenced    [4:3] enum cfi_fp
- *   [30:5] CFA's offset / 8    [48:31] frame pointer's offset / 8    [60:49] addend
+ *   [5] return address in its register
+ *   CFA's offset, frame pointer's offset, return address's offset, addend
  */
 enum {
-	CFA_BITS = 26,
-	FP_BITS = 18,
-	ADDEND_BITS = 12,
-	CFA_SHIFT = 5,
-	FP_SHIFT = CFA_SHIFT + CFA_BITS,
-	ADDEND_SHIFT = FP_SHIFT + FP_BITS,
+	CFA_SHIFT = 6,
+	FP_SHIFT = CFA_SHIFT + RULE_CACHE_CFA_BITS,
+	RA_SHIFT = FP_SHIFT + RULE_CACHE_FP_BITS,
+	ADDEND_SHIFT = RA_SHIFT + RULE_CACHE_RA_BITS,
 };
 
-_Static_assert(ADDEND_SHIFT + ADDEND_BITS <= 64, "a side word holds a step");
+_Static_assert(ADDEND_SHIFT + RULE_CACHE_ADDEND_BITS <= 64, "a side word holds a step");
 
 static bool fits(int32_t offset, int bits)
 {
@@ -46,24 +45,29 @@ static bool fits(int32_t offset, int bits)
 
 static uint64_t field(int32_t offset, int bits, int shift)
 {
-	return ((uint64_t)(offset / 8) & (((uint64_t)1 << bits) - 1)) << shift;
+	return bits ? ((uint64_t)(offset / 8) & (((uint64_t)1 << bits) - 1)) << shift : 0;
 }
 
 static int32_t signed_field(uint64_t word, int bits, int shift)
 {
-	return (int32_t)((int64_t)(word << (64 - bits - shift)) >> (64 - bits)) * 8;
+	return bits ? (int32_t)((int64_t)(word << (64 - bits - shift)) >> (64 - bits)) * 8 : 0;
 }
 
 /* 0: does not fit. */
 static uint64_t side_word(const struct cfi_step *step)
 {
-	if (!fits(step->cfa_offset, CFA_BITS) || !fits(step->fp_offset, FP_BITS) ||
-		step->cfa_addend >> ADDEND_BITS)
+	int32_t ra_offset = step->ra_offset - ARCH_RA_FROM_CFA;
+	if (!fits(step->cfa_offset, RULE_CACHE_CFA_BITS) ||
+		!fits(step->fp_offset, RULE_CACHE_FP_BITS) ||
+		(RULE_CACHE_RA_BITS != 0 && !fits(ra_offset, RULE_CACHE_RA_BITS)) ||
+		step->cfa_addend >> RULE_CACHE_ADDEND_BITS)
 		return 0;
+	uint64_t addend = RULE_CACHE_ADDEND_BITS ? (uint64_t)step->cfa_addend << ADDEND_SHIFT : 0;
 	return 1 | (uint64_t)step->base_is_fp << 1 | (uint64_t)step->dereferenced << 2 |
-	       (uint64_t)step->fp << 3 | field(step->cfa_offset, CFA_BITS, CFA_SHIFT) |
-	       field(step->fp_offset, FP_BITS, FP_SHIFT) |
-	       (uint64_t)step->cfa_addend << ADDEND_SHIFT;
+	       (uint64_t)step->fp << 3 | (uint64_t)step->ra_in_register << 5 |
+	       field(step->cfa_offset, RULE_CACHE_CFA_BITS, CFA_SHIFT) |
+	       field(step->fp_offset, RULE_CACHE_FP_BITS, FP_SHIFT) |
+	       field(ra_offset, RULE_CACHE_RA_BITS, RA_SHIFT) | addend;
 }
 
 static uint32_t side_add(const struct cfi_step *step)
@@ -93,32 +97,23 @@ static enum cfi_verdict side_get(uint32_t index, struct cfi_step *step)
 	step->base_is_fp = word >> 1 & 1;
 	step->dereferenced = word >> 2 & 1;
 	step->fp = word >> 3 & 3;
-	step->cfa_offset = signed_field(word, CFA_BITS, CFA_SHIFT);
-	step->fp_offset = signed_field(word, FP_BITS, FP_SHIFT);
-	step->cfa_addend = (uint16_t)(word >> ADDEND_SHIFT & ((1 << ADDEND_BITS) - 1));
+	step->ra_in_register = word >> 5 & 1;
+	step->cfa_offset = signed_field(word, RULE_CACHE_CFA_BITS, CFA_SHIFT);
+	step->fp_offset = signed_field(word, RULE_CACHE_FP_BITS, FP_SHIFT);
+	step->ra_offset = signed_field(word, RULE_CACHE_RA_BITS, RA_SHIFT) + ARCH_RA_FROM_CFA;
+	step->cfa_addend =
+		RULE_CACHE_ADDEND_BITS
+			? (uint16_t)(word >> ADDEND_SHIFT & ((1 << RULE_CACHE_ADDEND_BITS) - 1))
+			: 0;
 	return CFI_STEP;
-}
-
-static bool is_plain(const struct cfi_step *step)
-{
-	if (step->dereferenced || step->cfa_addend || step->cfa_offset <= 0 ||
-		step->cfa_offset & 7 || step->cfa_offset / 8 > RULE_CACHE_VALUE_MAX)
-		return false;
-	if (step->fp == CFI_FP_SAME)
-		return true;
-	return step->fp == CFI_FP_AT_CFA && !(step->fp_offset & 7) && step->fp_offset <= -16 &&
-	       step->fp_offset >= -8 * (SLOT_MAX + 1);
 }
 
 uint32_t rule_cache_pack(enum cfi_verdict verdict, const struct cfi_step *step)
 {
 	if (verdict != CFI_STEP)
 		return rule_cache_of(verdict);
-	if (!is_plain(step))
-		return side_add(step);
-	uint32_t slot = step->fp == CFI_FP_SAME ? 0 : (uint32_t)(-step->fp_offset / 8 - 1);
-	return slot | (step->base_is_fp ? RULE_CACHE_FLAG : 0) |
-	       (uint32_t)(step->cfa_offset / 8) << RULE_CACHE_VALUE_SHIFT;
+	uint32_t plain = rule_cache_pack_plain(step);
+	return plain ? plain : side_add(step);
 }
 
 enum cfi_verdict rule_cache_unpack(uint32_t rule, struct cfi_step *step)
@@ -130,7 +125,7 @@ enum cfi_verdict rule_cache_unpack(uint32_t rule, struct cfi_step *step)
 /* No two epochs have the same salt: the factor is odd, and an epoch has fewer bits than a salt. */
 static uint64_t salt_of(uint32_t of_epoch)
 {
-	return of_epoch * 0x9e3779b97f4a7c15u & (((uint64_t)1 << ARCH_ADDRESS_BITS) - 1);
+	return of_epoch * 0x9e3779b97f4a7c15u & (((uint64_t)1 << RULE_CACHE_KEY_BITS) - 1);
 }
 
 uint64_t rule_cache_salt(void)
@@ -142,7 +137,7 @@ uint64_t rule_cache_salt(void)
 
 void rule_cache_store(uint64_t salt, uintptr_t pc, uint32_t rule)
 {
-	uint64_t key = pc ^ salt;
+	uint64_t key = rule_cache_key(salt, pc);
 	uint32_t index = rule_cache_index(key);
 	/* Relaxed: see the table in the header. A word moved while it is flushed has an old salt.
 	 */

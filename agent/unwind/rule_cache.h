@@ -1,7 +1,7 @@
 /*
  * Rules of call sites that were walked before: one process-wide table of 8-byte words, each a pc
  * and its rule, so that a word is always whole and a reader needs no lock. Rules that are too odd
- * for 17 bits are kept in a side table whose words are written once and never change.
+ * for those bits are kept in a side table whose words are written once and never change.
  *
  * Called by walk alone; any thread, also in a signal handler. No allocation, no system call, never
  * blocks; a thread that dies anywhere in here leaves nothing half done. Inherited warm by a forked
@@ -21,7 +21,7 @@
  * after it, and a walk may be storing such a rule while flush() runs, or be stopped between finding
  * and storing it for any time. So words are not merely erased: a stored pc is mixed with a salt of
  * the epoch under which its walk began, and read back with the reader's. A stale word stored late
- * has an old salt, and no later walk matches it (nor any other pc, but for a coincidence in 47
+ * has an old salt, and no later walk matches it (nor any other pc, but for a coincidence in 46
  * bits). Whoever reads a new epoch sees the loader without the library ([EPOCH-1]), so under a new
  * salt only new rules are stored. What remains: while one thread is between unmapping inside
  * dlclose() and the flush after it, another may load a library at that very place and walk it with
@@ -36,21 +36,20 @@
 #include "unwind/cfi.h"
 
 /*
- * A rule's 17 bits. Plain rules, nearly all: CFA = base + offset, a multiple of 8; the caller's
- * frame pointer unchanged (slot 0) or saved at CFA - 8 * (slot + 1):
- *   [3:0] slot, not 15    [4] base is the frame pointer    [16:5] offset / 8
- * Others:
- *   [3:0] 15    [4] 0    [16:5] an enum cfi_verdict
- *   [3:0] 15    [4] 1    [16:5] an index into the side table
+ * How a rule's few bits are used is the architecture's business, where plain rules, nearly all, are
+ * concerned: what they say is found in a few instructions. Others:
+ *   slot RULE_CACHE_NOT_PLAIN    flag 0    value: an enum cfi_verdict
+ *   slot RULE_CACHE_NOT_PLAIN    flag 1    value: an index into the side table
  * 0 would be a frame of no size, so it says that the rule is not known.
  */
+#if defined(__x86_64__)
+#include "unwind/rule_cache_x86_64.h"
+#else
+#include "unwind/rule_cache_aarch64.h"
+#endif
+
 enum {
-	RULE_CACHE_BITS = 17,
 	RULE_CACHE_MISSING = 0,
-	RULE_CACHE_SLOT_MASK = 15,
-	RULE_CACHE_NOT_PLAIN = 15,
-	RULE_CACHE_FLAG = 1 << 4, /* base is the frame pointer; or: in the side table */
-	RULE_CACHE_VALUE_SHIFT = 5,
 	RULE_CACHE_VALUE_MAX = (1 << 12) - 1,
 	RULE_CACHE_WORDS_LOG2 = 14,
 };
@@ -75,29 +74,24 @@ static inline uint32_t rule_cache_find_at(uint32_t index, uint64_t key)
 					      : RULE_CACHE_MISSING;
 }
 
+static inline uint64_t rule_cache_key(uint64_t salt, uintptr_t pc)
+{
+	return pc >> RULE_CACHE_PC_SHIFT ^ salt;
+}
+
 /* The rule at `pc`, or RULE_CACHE_MISSING: it may have been displaced. */
 static inline uint32_t rule_cache_find(uint64_t salt, uintptr_t pc)
 {
-	return rule_cache_find_at(rule_cache_index(pc ^ salt), pc ^ salt);
+	uint64_t key = rule_cache_key(salt, pc);
+	return rule_cache_find_at(rule_cache_index(key), key);
 }
 
 /* Where store() puts the word that it found in its place: two call sites of one hot stack would
  * else take turns in being looked up. */
 static inline uint32_t rule_cache_find_displaced(uint64_t salt, uintptr_t pc)
 {
-	return rule_cache_find_at(rule_cache_index(pc ^ salt) ^ 1, pc ^ salt);
-}
-
-/* Of a plain rule: CFA - base, and CFA - where the frame pointer is saved (or, unsaved, the return
- * address). */
-static inline uintptr_t rule_cache_offset(uint32_t rule)
-{
-	return rule >> RULE_CACHE_VALUE_SHIFT << 3;
-}
-
-static inline uintptr_t rule_cache_slot_distance(uint32_t rule)
-{
-	return ((rule & RULE_CACHE_SLOT_MASK) + 1) << 3;
+	uint64_t key = rule_cache_key(salt, pc);
+	return rule_cache_find_at(rule_cache_index(key) ^ 1, key);
 }
 
 /* `pc` has at most ARCH_ADDRESS_BITS. */

@@ -7,16 +7,26 @@
  * the stack pointer only rises, so a walk ends; CFI is looked up one byte before a return address,
  * which may lie behind a call that is its function's last instruction, but at the very pc that a
  * signal interrupted.
+ *
+ * Code without CFI (compiled at run time, hand-written assembly) is left by the frame pointer, if
+ * it can be, and what was found so is counted as guessed. A chain of frame pointers is believed
+ * only as a whole: each record lies above the frame it belongs to, and after a few of them one
+ * returns into code that CFI knows. There the walk goes on by rules; else it ends where the chain
+ * began.
  */
 #include "unwind/walk.h"
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <sys/auxv.h>
 #include "spprof/wire/record.h"
 #include "unwind/arch.h"
 #include "unwind/cfi.h"
+#include "unwind/memo.h"
 #include "unwind/objects.h"
 #include "unwind/rule_cache.h"
 #include "unwind/stack_bounds.h"
+#include "unwind/trampoline.h"
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -31,11 +41,35 @@ void walk_init(void)
 {
 	stack_bounds_init();
 	objects_init();
+	trampoline_init(getauxval(AT_SYSINFO_EHDR));
 }
 
 void walk_flush(void)
 {
 	rule_cache_flush();
+}
+
+bool walk_may_open(const char *file)
+{
+	return objects_may_open(file);
+}
+
+void walk_opened(void)
+{
+	objects_opened();
+}
+
+/* The objects come first: what is looked up after a flush must not be of the time before it. */
+void walk_closing(void)
+{
+	objects_closing();
+	walk_flush();
+}
+
+void walk_closed(void)
+{
+	objects_closed();
+	walk_flush();
 }
 
 uint32_t walk_epoch(void)
@@ -48,10 +82,11 @@ uint64_t walk_misses(void)
 	return atomic_load_explicit(&misses, memory_order_relaxed); /* relaxed: a statistic */
 }
 
-#if ARCH_HAS_UNWINDER
-
 /* Why a walk cannot go on, else GO_ON. */
 enum { GO_ON = WIRE_STOP_KINDS };
+
+/* So many frames without CFI may follow each other; more are an interpreter's, or no frames. */
+enum { MAX_GUESSES = 64 };
 
 /* Volatile: foreign memory is read exactly once. */
 static FOREIGN inline uintptr_t load(uintptr_t address)
@@ -69,6 +104,8 @@ static __attribute__((noinline)) uint32_t resolve(uint64_t salt, uintptr_t pc)
 	uint32_t rule = rule_cache_find_displaced(salt, pc);
 	if (rule != RULE_CACHE_MISSING)
 		return rule;
+	if (trampoline_covers(pc))
+		return rule_cache_of(CFI_SIGNAL);
 	if (pc < ARCH_PAGE_BYTES || pc >> ARCH_ADDRESS_BITS || objects_find(pc, &object))
 		return rule_cache_of(CFI_NO_INFO);
 	enum cfi_verdict verdict = cfi_find(&object, pc, &step);
@@ -78,13 +115,31 @@ static __attribute__((noinline)) uint32_t resolve(uint64_t salt, uintptr_t pc)
 	return rule;
 }
 
+static inline uint32_t rule_at(uint64_t salt, uintptr_t pc)
+{
+	uint32_t rule = rule_cache_find(salt, pc);
+	return likely(rule != RULE_CACHE_MISSING) ? rule : resolve(salt, pc);
+}
+
 /* Where a walk stands: the registers of a frame, and the pc by which to find its rule. */
 struct place {
 	uintptr_t pc, sp, fp, lookup;
 };
 
-static int step_signal(struct place *place, struct stack_bounds *bounds)
+/* What a walk keeps beside. */
+struct journey {
+	struct stack_bounds bounds;
+	uint16_t guessed;
+	uint16_t chain; /* records that were followed and are not believed yet */
+	uint16_t solid; /* frames before those */
+	struct arch_link link;
+};
+
+_Static_assert(WIRE_MAX_FRAMES <= UINT16_MAX, "a journey counts a walk's frames");
+
+static int step_signal(struct place *place, struct journey *journey)
 {
+	struct stack_bounds *bounds = &journey->bounds;
 	uintptr_t context = place->sp;
 	if (context & 7 ||
 		!stack_bounds_admit(bounds, context, context + ARCH_SIGNAL_PC + sizeof(uintptr_t)))
@@ -92,6 +147,7 @@ static int step_signal(struct place *place, struct stack_bounds *bounds)
 	place->pc = place->lookup = load(context + ARCH_SIGNAL_PC);
 	place->sp = load(context + ARCH_SIGNAL_SP);
 	place->fp = load(context + ARCH_SIGNAL_FP);
+	arch_link_set(&journey->link, load(context + ARCH_SIGNAL_LINK), place->sp);
 	if (!place->pc) /* a call through a null pointer: the outermost frame is elsewhere */
 		return WIRE_STOP_NO_INFO;
 	stack_bounds_resume(bounds, place->sp);
@@ -108,13 +164,18 @@ static bool load_admitted(struct stack_bounds *bounds, uintptr_t address, uintpt
 }
 
 /* A step in all generality; the loop below does the plain ones in a few instructions. */
-static int step_any(struct place *place, struct stack_bounds *bounds, const struct cfi_step *step)
+static int step_any(struct place *place, struct journey *journey, const struct cfi_step *step)
 {
+	struct stack_bounds *bounds = &journey->bounds;
+	bool linked = ARCH_HAS_LINK && step->ra_in_register;
+	uintptr_t link = linked ? arch_link_take(&journey->link, place->sp) : 0;
+	if (linked && !link)
+		return WIRE_STOP_UNSUPPORTED;
 	uintptr_t cfa = (step->base_is_fp ? place->fp : place->sp) + (uintptr_t)step->cfa_offset;
 	if (step->dereferenced && !load_admitted(bounds, cfa, &cfa))
 		return WIRE_STOP_BOUNDS;
 	cfa += step->cfa_addend;
-	if (cfa <= place->sp)
+	if (cfa < place->sp || (cfa == place->sp && !linked))
 		return WIRE_STOP_BOUNDS;
 
 	uintptr_t slot = (uintptr_t)step->fp_offset;
@@ -124,29 +185,78 @@ static int step_any(struct place *place, struct stack_bounds *bounds, const stru
 		return WIRE_STOP_BOUNDS;
 	if (step->fp == CFI_FP_LOST)
 		place->fp = 0; /* no frame lies there: who needs it ends the walk by its bounds */
-	if (!load_admitted(bounds, cfa + (uintptr_t)ARCH_RA_FROM_CFA, &place->pc))
+	uintptr_t ra = ARCH_HAS_LINK ? (uintptr_t)step->ra_offset : (uintptr_t)ARCH_RA_FROM_CFA;
+	if (linked)
+		place->pc = link;
+	else if (!load_admitted(bounds, cfa + ra, &place->pc))
 		return WIRE_STOP_BOUNDS;
+	place->pc = arch_strip(place->pc);
 	place->sp = cfa;
 	place->lookup = place->pc - 1;
 	return place->pc ? GO_ON : WIRE_STOP_END;
 }
 
+/* Whether `rule` tells how to go on from code that a chain of frame pointers has led to. */
+static bool is_known_code(uint32_t rule)
+{
+	struct cfi_step step;
+	if ((rule & RULE_CACHE_SLOT_MASK) != RULE_CACHE_NOT_PLAIN)
+		return true;
+	enum cfi_verdict verdict = rule_cache_unpack(rule, &step);
+	return verdict == CFI_STEP || verdict == CFI_END;
+}
+
+/* The frame record {caller's frame pointer, return address} at place->fp, of a frame at place->sp.
+ */
+static bool follow_record(struct place *place, struct stack_bounds *bounds)
+{
+	uintptr_t record = place->fp, end = record + 2 * sizeof(uintptr_t);
+	if (record & 7 || record < place->sp || !stack_bounds_admit(bounds, record, end))
+		return false;
+	place->fp = load(record);
+	place->pc = arch_strip(load(record + sizeof(uintptr_t)));
+	place->sp = end;
+	place->lookup = place->pc - 1;
+	return place->pc != 0;
+}
+
+static int step_guess(struct place *place, struct journey *journey)
+{
+	if (!ARCH_RECORD_ENDS_FRAME || journey->chain == MAX_GUESSES ||
+		!follow_record(place, &journey->bounds))
+		return WIRE_STOP_NO_INFO;
+	journey->chain++;
+	return GO_ON;
+}
+
+/* The chain leads to code with this rule, whose frame there may be no `room` for. */
+static __attribute__((noinline)) int judge_chain(struct journey *journey, uint32_t rule, bool room)
+{
+	if (rule == rule_cache_of(CFI_NO_INFO))
+		return GO_ON;
+	if (!is_known_code(rule))
+		return WIRE_STOP_NO_INFO;
+	journey->guessed = (uint16_t)(journey->guessed + journey->chain - !room);
+	journey->chain = 0;
+	return GO_ON;
+}
+
 /* By a rule that is not plain. Registers come and go apart, for a struct that is filled in by the
  * loop makes gcc keep pairs of them in vector registers, at a cost for every frame. */
 static __attribute__((noinline)) int step_rare(
-	uintptr_t sp, uintptr_t fp, struct stack_bounds *bounds, uint32_t rule, struct place *place)
+	uintptr_t sp, uintptr_t fp, struct journey *journey, uint32_t rule, struct place *place)
 {
 	struct cfi_step step;
 	*place = (struct place){.sp = sp, .fp = fp};
 	switch (rule_cache_unpack(rule, &step)) {
 	case CFI_STEP:
-		return step_any(place, bounds, &step);
+		return step_any(place, journey, &step);
 	case CFI_SIGNAL:
-		return step_signal(place, bounds);
+		return step_signal(place, journey);
 	case CFI_END:
 		return WIRE_STOP_END;
 	case CFI_NO_INFO:
-		return WIRE_STOP_NO_INFO;
+		return step_guess(place, journey);
 	case CFI_UNSUPPORTED:
 		break;
 	}
@@ -160,35 +270,48 @@ static __attribute__((noinline)) bool is_sound(
 	return cfa > sp && !(cfa & 7) && stack_bounds_admit(bounds, slot, cfa);
 }
 
-FOREIGN void walk_stack(
+/* `memo` is NULL or is not, wherever this is used. */
+static FOREIGN inline __attribute__((always_inline)) void walk(struct memo *memo,
 	const struct walk_regs *regs, uint64_t *frames, uint32_t max, struct walk_result *result)
 {
 	uintptr_t pc = regs->pc, sp = regs->sp, fp = regs->fp, lookup = pc - 1;
+	struct journey journey = {.chain = 0};
 	uint64_t salt = rule_cache_salt();
-	struct stack_bounds bounds;
 	uint32_t count = 0;
 	int stop = WIRE_STOP_MAX;
 
-	stack_bounds_begin(&bounds, sp);
+	struct memo_entry *next = memo ? memo_seek(memo_begin(memo), sp) : NULL;
+	arch_link_set(&journey.link, 0, 0);
+	stack_bounds_begin(&journey.bounds, sp);
 	for (;;) {
+		uint32_t rule =
+			memo ? memo_find(next, rule_cache_key(salt, lookup)) : RULE_CACHE_MISSING;
+		if (memo && likely(rule != RULE_CACHE_MISSING)) {
+			next = memo_keep(memo, next, count);
+		} else {
+			rule = rule_at(salt, lookup);
+			if (memo)
+				next = memo_learn(
+					memo, next, count, sp, rule_cache_key(salt, lookup), rule);
+		}
 		frames[count++] = pc;
-		uint32_t rule = rule_cache_find(salt, lookup);
-		if (unlikely(rule == RULE_CACHE_MISSING))
-			rule = resolve(salt, lookup);
-
 		if (likely((rule & RULE_CACHE_SLOT_MASK) != RULE_CACHE_NOT_PLAIN)) {
 			uintptr_t cfa =
 				rule_cache_offset(rule) + (rule & RULE_CACHE_FLAG ? fp : sp);
-			uintptr_t slot = cfa - rule_cache_slot_distance(rule);
+			if (memo) {
+				next = memo_seek(next, cfa);
+				cfa = memo_predict(next, cfa);
+			}
+			uintptr_t slot = rule_cache_slot(rule, cfa);
 			if (unlikely(cfa <= sp || cfa & 7 ||
-				     !stack_bounds_contain(&bounds, slot, cfa)) &&
-				!is_sound(&bounds, sp, slot, cfa)) {
+				     !stack_bounds_contain(&journey.bounds, slot, cfa)) &&
+				!is_sound(&journey.bounds, sp, slot, cfa)) {
 				stop = WIRE_STOP_BOUNDS;
 				break;
 			}
 			uintptr_t saved = load(slot);
-			fp = rule & RULE_CACHE_SLOT_MASK ? saved : fp;
-			pc = load(cfa + (uintptr_t)ARCH_RA_FROM_CFA);
+			fp = rule_cache_saves_fp(rule) ? saved : fp;
+			pc = arch_strip(load(rule_cache_ra(rule, cfa)));
 			sp = cfa;
 			lookup = pc - 1;
 			if (unlikely(!pc)) {
@@ -197,28 +320,42 @@ FOREIGN void walk_stack(
 			}
 		} else {
 			struct place place;
-			stop = step_rare(sp, fp, &bounds, rule, &place);
+			if (!journey.chain)
+				journey.solid = (uint16_t)count;
+			stop = step_rare(sp, fp, &journey, rule, &place);
+			/* Here, where what resolves has all of the stack that a walk may take. */
+			if (stop == GO_ON && journey.chain)
+				stop = judge_chain(
+					&journey, rule_at(salt, place.lookup), count < max);
 			if (stop != GO_ON)
 				break;
 			pc = place.pc, sp = place.sp, fp = place.fp, lookup = place.lookup;
 			stop = WIRE_STOP_MAX;
+			if (memo)
+				next = memo_seek(next, sp);
 		}
 		if (unlikely(count == max))
 			break;
 	}
+	if (unlikely(journey.chain)) {
+		count = journey.solid;
+		stop = WIRE_STOP_NO_INFO;
+	}
+	if (memo)
+		memo_end(memo, count);
 	result->frame_count = count;
 	result->stop = (uint8_t)stop;
-	result->guessed = 0;
+	result->guessed = (uint8_t)(journey.guessed < UINT8_MAX ? journey.guessed : UINT8_MAX);
 }
-
-#else
 
 void walk_stack(
 	const struct walk_regs *regs, uint64_t *frames, uint32_t max, struct walk_result *result)
 {
-	(void)max;
-	frames[0] = regs->pc;
-	*result = (struct walk_result){.frame_count = 1, .stop = WIRE_STOP_NO_INFO};
+	walk(NULL, regs, frames, max, result);
 }
 
-#endif
+__attribute__((nonnull)) void walk_with_memo(struct memo *memo, const struct walk_regs *regs,
+	uint64_t *frames, uint32_t max, struct walk_result *result)
+{
+	walk(memo, regs, frames, max, result);
+}

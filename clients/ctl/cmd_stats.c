@@ -102,6 +102,64 @@ static int print_counters(const Spprof__V1__StatsResponse *stats)
 	return result;
 }
 
+static const char *confidence_name(Spprof__V1__Capture__Confidence confidence)
+{
+	switch (confidence) {
+	case SPPROF__V1__CAPTURE__CONFIDENCE__HIGH:
+		return "high";
+	case SPPROF__V1__CAPTURE__CONFIDENCE__MEDIUM:
+		return "medium";
+	case SPPROF__V1__CAPTURE__CONFIDENCE__LOW:
+		return "low";
+	default:
+		return "unknown";
+	}
+}
+
+static int print_capture_modules(const Spprof__V1__Capture *capture)
+{
+	static const struct table_column columns[] = {{"STACKS CUT SHORT IN", TABLE_TEXT},
+		{"NO TABLES", TABLE_NUMBER}, {"OFF STACK", TABLE_NUMBER},
+		{"UNKNOWN RULE", TABLE_NUMBER}, {"TOO DEEP", TABLE_NUMBER},
+		{"AUDITS DISAGREE", TABLE_NUMBER}};
+	struct table *table;
+	int result = table_new(&table, columns, sizeof(columns) / sizeof(columns[0]));
+	if (result < 0)
+		return result;
+	for (size_t i = 0; i < capture->n_modules && result == 0; i++) {
+		const Spprof__V1__CaptureModule *module = capture->modules[i];
+		char numbers[5][QUANTITY_SIZE];
+		const char *cells[] = {
+			*module->path ? module->path : "(code in no file)",
+			quantity_count(numbers[0], (double)module->no_info),
+			quantity_count(numbers[1], (double)module->bounds),
+			quantity_count(numbers[2], (double)module->unsupported),
+			quantity_count(numbers[3], (double)module->depth_limit),
+			quantity_count(numbers[4], (double)module->disagreed),
+		};
+		result = table_add(table, cells);
+	}
+	if (result == 0)
+		result = table_print(table);
+	table_free(table);
+	return result;
+}
+
+static int print_capture(const Spprof__V1__Capture *capture)
+{
+	printf("\ncapture confidence: %s", confidence_name(capture->confidence));
+	if (capture->confidence != SPPROF__V1__CAPTURE__CONFIDENCE__UNKNOWN)
+		printf(" (%.1f%% of the stacks are cut short, %.1f%% have guessed frames",
+			capture->truncated_percent, capture->guessed_percent);
+	else
+		printf(" (no stack has been seen yet");
+	if (capture->audited > 0)
+		printf("; libunwind agrees in %.2f%% of %.0f", capture->agreement_percent,
+			(double)capture->audited);
+	printf(")%s%s\n", *capture->recommendation ? ": " : "", capture->recommendation);
+	return capture->n_modules > 0 ? print_capture_modules(capture) : 0;
+}
+
 static int print_tables(const Spprof__V1__StatsResponse *stats)
 {
 	int result = 0;
@@ -111,11 +169,38 @@ static int print_tables(const Spprof__V1__StatsResponse *stats)
 			*stats->process->note ? " " : "", stats->process->note);
 	if (stats->live_bytes || stats->allocated_bytes)
 		result = print_estimates(stats);
+	if (result == 0 && stats->capture)
+		result = print_capture(stats->capture);
 	if (result == 0 && stats->n_counters > 0) {
 		putchar('\n');
 		result = print_counters(stats);
 	}
 	return result;
+}
+
+static void describe_capture(struct json *json, const Spprof__V1__Capture *capture)
+{
+	json_object(json, "capture");
+	json_string(json, "confidence", confidence_name(capture->confidence));
+	json_string(json, "recommendation", capture->recommendation);
+	json_number(json, "truncated_percent", capture->truncated_percent);
+	json_number(json, "guessed_percent", capture->guessed_percent);
+	json_integer(json, "audited", capture->audited);
+	json_number(json, "agreement_percent", capture->agreement_percent);
+	json_array(json, "modules");
+	for (size_t i = 0; i < capture->n_modules; i++) {
+		const Spprof__V1__CaptureModule *module = capture->modules[i];
+		json_object(json, NULL);
+		json_string(json, "path", module->path);
+		json_integer(json, "no_info", module->no_info);
+		json_integer(json, "bounds", module->bounds);
+		json_integer(json, "unsupported", module->unsupported);
+		json_integer(json, "depth_limit", module->depth_limit);
+		json_integer(json, "disagreed", module->disagreed);
+		json_end_object(json);
+	}
+	json_end_array(json);
+	json_end_object(json);
 }
 
 static int print_json(const Spprof__V1__StatsResponse *stats)
@@ -129,6 +214,8 @@ static int print_json(const Spprof__V1__StatsResponse *stats)
 		describe_process_json(&json, "process", stats->process);
 	for (size_t i = 0; i < ESTIMATES; i++)
 		describe_estimate_json(&json, estimates[i].name, estimates[i].estimate);
+	if (stats->capture)
+		describe_capture(&json, stats->capture);
 	json_object(&json, "counters");
 	for (size_t i = 0; i < stats->n_counters; i++)
 		json_number(&json, stats->counters[i]->name, stats->counters[i]->value);

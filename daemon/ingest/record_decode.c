@@ -63,6 +63,28 @@ static int decode_end(const struct wire_end *end)
 	return RECORD_DECODE_END;
 }
 
+static int decode_audit(const struct wire_audit *part)
+{
+	size_t size = part->record.size, payload;
+
+	if (size <= sizeof(*part) || size - sizeof(*part) > WIRE_AUDIT_PART_MAX)
+		return -EBADMSG;
+	if (part->id == 0 || part->stop >= WIRE_STOP_KINDS)
+		return -EBADMSG;
+	if (part->frame_count == 0 || part->frame_count > WIRE_MAX_FRAMES)
+		return -EBADMSG;
+	if (part->stack_bytes == 0 || part->stack_bytes > WIRE_AUDIT_STACK_MAX)
+		return -EBADMSG;
+	if (part->stack_bytes % 8 || part->offset % 8 || part->sp % 8)
+		return -EBADMSG;
+	if (part->sp > UINT64_MAX - part->stack_bytes)
+		return -EBADMSG;
+	payload = part->frame_count * sizeof(uint64_t) + part->stack_bytes;
+	if (part->offset + (size - sizeof(*part)) > payload)
+		return -EBADMSG;
+	return RECORD_DECODE_AUDIT;
+}
+
 int record_decode(const void *bytes, size_t available, size_t *size)
 {
 	const struct wire_record *record = bytes;
@@ -84,6 +106,8 @@ int record_decode(const void *bytes, size_t available, size_t *size)
 		return decode_death(bytes);
 	case WIRE_END:
 		return decode_end(bytes);
+	case WIRE_AUDIT:
+		return decode_audit(bytes);
 	default:
 		return RECORD_DECODE_UNKNOWN;
 	}

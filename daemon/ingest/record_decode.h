@@ -1,8 +1,8 @@
 /*
  * Checks one record in the daemon's own memory before anybody believes it. Pure; any thread;
  * fuzzed. Every field is checked that a number is computed from: size, frame count, id, sizes,
- * intervals, stop, and the epochs of what answers a resync. Not checked, because every value means
- * something: times, tids, addresses, other flags, `guessed`.
+ * intervals, stop, the epochs of what answers a resync, and an audit's place in its payload. Not
+ * checked, because every value means something: times, tids, addresses, other flags, `guessed`.
  */
 #pragma once
 #include <stddef.h>
@@ -17,6 +17,7 @@ enum record_decode_result {
 	RECORD_DECODE_LIVE, /* a struct wire_birth too */
 	RECORD_DECODE_DEATH,
 	RECORD_DECODE_END,
+	RECORD_DECODE_AUDIT,   /* one part: whether parts fit together is for who collects them */
 	RECORD_DECODE_UNKNOWN, /* skip record.size bytes */
 };
 

@@ -133,6 +133,10 @@ static void hand_over(int kind, const void *record, const struct record_sink *si
 	case RECORD_DECODE_END:
 		sink->end(record, sink->data);
 		break;
+	case RECORD_DECODE_AUDIT:
+		if (sink->audit)
+			sink->audit(record, sink->audit_data);
+		break;
 	default:
 		break;
 	}

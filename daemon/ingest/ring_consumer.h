@@ -17,6 +17,7 @@
 
 struct ring_consumer;
 struct segment_map;
+struct wire_audit;
 struct wire_birth;
 struct wire_death;
 struct wire_end;
@@ -28,6 +29,8 @@ struct record_sink { /* records are checked, and borrowed for the call; frames[f
 	void (*death)(const struct wire_death *death, void *data);
 	void (*end)(const struct wire_end *end, void *data);
 	void *data;
+	void (*audit)(const struct wire_audit *part, void *audit_data); /* NULL: not wanted */
+	void *audit_data;
 };
 
 struct ring_consumer_stats {

@@ -314,6 +314,9 @@ void segment_map_counters(const struct segment_map *map, struct segment_counters
 		.resync_slots = read_word(&c->resync_slots),
 		.resync_lives = read_word(&c->resync_lives),
 		.resync_refused = read_word(&c->resync_refused),
+		.audits = read_word(&c->audits),
+		.audits_dropped = read_word(&c->audits_dropped),
+		.audits_foreign = read_word(&c->audits_foreign),
 		/* relaxed: a level seen late is seen the next time */
 		.map_levels = atomic_load_explicit(&map->header->map_levels, memory_order_relaxed),
 	};

@@ -51,6 +51,7 @@ struct segment_counters {
 	uint64_t live_count, digest;
 	uint64_t filter_saturated, stacks, stack_blocks, stacks_not_kept;
 	uint64_t resync_slices, resync_slots, resync_lives, resync_refused;
+	uint64_t audits, audits_dropped, audits_foreign;
 	uint32_t map_levels;
 };
 

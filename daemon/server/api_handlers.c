@@ -20,6 +20,7 @@
 #include "server/api_access.h"
 #include "server/api_answer.h"
 #include "server/api_call.h"
+#include "server/api_capture.h"
 #include "server/api_process.h"
 #include "server/api_server.h"
 #include "server/attach_scan.h"
@@ -305,13 +306,16 @@ static void answer_stats(void *data)
 	Spprof__V1__StatsResponse stats = SPPROF__V1__STATS_RESPONSE__INIT;
 	Spprof__V1__Response response = SPPROF__V1__RESPONSE__INIT;
 	api_process_fill(&process, inquiry->session, 0);
+	struct api_capture capture;
 	session_counters_add(&counters, inquiry->session);
+	api_capture_fill(&capture, inquiry->session);
 	counter_list_lend(&counters, &stats);
 	stats.process = &process.message;
 	stats.live_bytes = &process.live_bytes;
 	stats.live_objects = &process.live_objects;
 	stats.allocated_bytes = &process.allocated_bytes;
 	stats.allocated_objects = &process.allocated_objects;
+	stats.capture = &capture.message;
 	response.kind_case = SPPROF__V1__RESPONSE__KIND_STATS;
 	response.stats = &stats;
 	struct api_answer *answer = api_answer_new();

@@ -10,6 +10,7 @@ struct api_call;
 struct api_handlers;
 struct api_server;
 struct attach_scan;
+struct auditor;
 struct drain_scheduler;
 struct map_places;
 struct session_table;
@@ -26,6 +27,7 @@ struct api_handlers_parts {
 	struct map_places *places;
 	struct agent_listener *listener;
 	struct api_server *server;
+	struct auditor *auditor; /* may be NULL too */
 };
 
 int api_handlers_new(struct api_handlers **out);

@@ -6,6 +6,7 @@
 #include "server/api_handlers.h"
 #include "server/api_server.h"
 #include "server/attach_scan.h"
+#include "server/auditor.h"
 #include "server/counter_list.h"
 #include "server/drain_scheduler.h"
 #include "server/map_places.h"
@@ -109,6 +110,18 @@ static void add_places(struct counter_list *list, const struct map_places *place
 		"killed helpers that the kernel has not let go");
 }
 
+static void add_auditor(struct counter_list *list, const struct auditor *auditor)
+{
+	struct auditor_stats stats;
+	auditor_stats(auditor, &stats);
+	ADD("auditor_running", stats.helper_pid > 0,
+		"1: the symbolizer that audits stacks is running");
+	ADD("auditor_starts", stats.helper_starts, "times that it was started");
+	ADD("auditor_deaths", stats.helper_deaths, "times that it died or hung");
+	ADD("auditor_judged", stats.judged, "stacks that it has judged");
+	ADD("auditor_waiting", stats.waiting, "stacks that wait for it");
+}
+
 void daemon_counters_add(struct counter_list *list, const struct api_handlers_parts *parts)
 {
 	add_sessions(list, parts);
@@ -119,4 +132,6 @@ void daemon_counters_add(struct counter_list *list, const struct api_handlers_pa
 		add_api(list, parts);
 	add_symbols(list, parts->symbols);
 	add_places(list, parts->places);
+	if (parts->auditor != NULL)
+		add_auditor(list, parts->auditor);
 }

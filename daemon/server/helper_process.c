@@ -122,6 +122,7 @@ static void drop_packet(struct helper_process *helper)
 	STAILQ_REMOVE_HEAD(&helper->queue, next);
 	if (packet->fd >= 0)
 		background_close(packet->fd);
+	explicit_bzero(packet->bytes, packet->size); /* it may hold a worker's stack */
 	free(packet);
 }
 

@@ -38,7 +38,11 @@ libspserver_la_SOURCES += \
 libspserver_la_SOURCES += \
 	daemon/server/agent_listener.c daemon/server/agent_listener.h \
 	daemon/server/attach_scan.c daemon/server/attach_scan.h \
+	daemon/server/audit_request.c daemon/server/audit_request.h \
+	daemon/server/auditor.c daemon/server/auditor.h \
 	daemon/server/background_close.c daemon/server/background_close.h \
+	daemon/server/capture_confidence.c daemon/server/capture_confidence.h \
+	daemon/server/capture_tally.c daemon/server/capture_tally.h \
 	daemon/server/complaint.c daemon/server/complaint.h \
 	daemon/server/drain_scheduler.c daemon/server/drain_scheduler.h \
 	daemon/server/event_loop.c daemon/server/event_loop.h \
@@ -49,6 +53,7 @@ libspserver_la_SOURCES += \
 	daemon/server/sample_feed.c daemon/server/sample_feed.h \
 	daemon/server/session.c daemon/server/session.h \
 	daemon/server/segment_lock.c daemon/server/segment_lock.h \
+	daemon/server/session_audit.c daemon/server/session_audit.h \
 	daemon/server/session_maps.c daemon/server/session_maps.h \
 	daemon/server/session_quality.c daemon/server/session_quality.h \
 	daemon/server/session_resync.c daemon/server/session_resync.h \
@@ -59,6 +64,7 @@ libspserver_la_SOURCES += \
 	daemon/server/api_access.c daemon/server/api_access.h \
 	daemon/server/api_answer.c daemon/server/api_answer.h \
 	daemon/server/api_call.c daemon/server/api_call.h \
+	daemon/server/api_capture.c daemon/server/api_capture.h \
 	daemon/server/api_handlers.c daemon/server/api_handlers.h \
 	daemon/server/api_process.c daemon/server/api_process.h \
 	daemon/server/api_server.c daemon/server/api_server.h \

@@ -12,6 +12,7 @@
 #include "model/estimate.h"
 #include "model/heap_model.h"
 #include "model/stack_table.h"
+#include "server/capture_tally.h"
 #include "server/module_map.h"
 #include "server/options.h"
 
@@ -26,6 +27,7 @@ struct sample_feed {
 	uint32_t max_epoch; /* of all records so far: mappings read from now on are at least that
 			       new */
 	struct sample_feed_stats stats;
+	struct capture_tally tally;
 };
 
 int sample_feed_new(struct sample_feed **out, const struct options_limits *limits,
@@ -55,6 +57,7 @@ struct sample_feed *sample_feed_free(struct sample_feed *feed)
 		return NULL;
 	heap_model_free(feed->heap);
 	stack_table_free(feed->stacks);
+	capture_tally_deinit(&feed->tally);
 	free(feed);
 	return NULL;
 }
@@ -77,6 +80,9 @@ static uint32_t intern_frames(struct sample_feed *feed, const struct wire_birth 
 	struct stack_frame frames[WIRE_MAX_FRAMES];
 	for (unsigned i = 0; i < birth->frame_count; i++)
 		resolve(feed, birth->frames[i], birth->module_epoch, &frames[i]);
+	if (birth->frame_count > 0 && birth->stop < WIRE_STOP_KINDS)
+		capture_tally_at(&feed->tally, frames[birth->frame_count - 1].module)
+			->stops[birth->stop]++;
 	struct stack_view stack = {.frames = frames,
 		.frame_count = birth->frame_count,
 		.stop = birth->stop,
@@ -263,6 +269,11 @@ struct stack_table *sample_feed_stacks(const struct sample_feed *feed)
 	return feed->stacks;
 }
 
+struct capture_tally *sample_feed_tally(struct sample_feed *feed)
+{
+	return &feed->tally;
+}
+
 void sample_feed_stats(const struct sample_feed *feed, struct sample_feed_stats *out)
 {
 	*out = feed->stats;
@@ -270,5 +281,6 @@ void sample_feed_stats(const struct sample_feed *feed, struct sample_feed_stats 
 
 size_t sample_feed_bytes(const struct sample_feed *feed)
 {
-	return sizeof *feed + stack_table_bytes(feed->stacks) + heap_model_bytes(feed->heap);
+	return sizeof *feed + stack_table_bytes(feed->stacks) + heap_model_bytes(feed->heap) +
+	       capture_tally_bytes(&feed->tally);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include "spprof/wire/record.h"
 
+struct capture_tally;
 struct heap_model;
 struct module_map;
 struct options_limits;
@@ -60,5 +61,7 @@ void sample_feed_freeze(struct sample_feed *feed, bool frozen);
 
 struct heap_model *sample_feed_heap(const struct sample_feed *feed);
 struct stack_table *sample_feed_stacks(const struct sample_feed *feed);
+/* Where the walks of the samples so far stopped, by module; others may add what they know. */
+struct capture_tally *sample_feed_tally(struct sample_feed *feed);
 void sample_feed_stats(const struct sample_feed *feed, struct sample_feed_stats *out);
 size_t sample_feed_bytes(const struct sample_feed *feed);

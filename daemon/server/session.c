@@ -20,6 +20,7 @@
 #include "server/process_image.h"
 #include "server/process_info.h"
 #include "server/segment_lock.h"
+#include "server/session_audit.h"
 #include "server/session_maps.h"
 #include "server/session_quality.h"
 #include "server/session_resync.h"
@@ -42,6 +43,7 @@ struct session {
 	struct sample_feed *feed; /* owns */
 	bool in_round;		  /* until session_tend */
 	struct session_resync resync;
+	struct session_audit audit;
 	struct session_quality_state quality;
 	struct segment_counters last_counters;
 	struct ring_consumer_stats last_consumer;
@@ -139,6 +141,7 @@ static void describe(struct session *session, const struct session_claim *claim)
 static struct session *destroy(struct session *session)
 {
 	unlock_segment(session);
+	session_audit_deinit(&session->audit);
 	sample_feed_free(session->feed);
 	session_maps_deinit(&session->maps);
 	ring_consumer_free(session->consumer);
@@ -213,6 +216,7 @@ int session_new(struct session **out, struct session_claim *claim,
 	session_quality_begin(&session->quality, &session->last_counters,
 		claim->attach == SESSION_PULL, read_before, wall_clock_unix_ns());
 	begin_resync(session, read_before > 0, limits, places);
+	session_audit_init(&session->audit, session, sample_feed_tally(session->feed));
 	if (read_before > 0)
 		sample_feed_hears_from(session->feed, wall_clock_monotonic_ns());
 	else if (session->segment_info.flags & WIRE_FLAG_FORKED)
@@ -276,6 +280,7 @@ int session_drain(struct session *session, bool all, uint64_t max_bytes, uint64_
 		return 0;
 	struct record_sink sink = session_resync_sink(&session->resync);
 	struct ring_consumer_stats stats;
+	session_audit_listen(&session->audit, &sink);
 	uint64_t before = session->last_consumer.bytes;
 	all = all || session_resync_needs_round(&session->resync);
 	if (!session->in_round)
@@ -397,6 +402,7 @@ void session_end(struct session *session)
 	/* Deaths that wait for a birth wait in vain now. */
 	sample_feed_end_round(session->feed);
 	sample_feed_end_round(session->feed);
+	refresh_counters(session);
 	if (is_comparable(session))
 		compare(session, true);
 	session->consumer = ring_consumer_free(session->consumer);
@@ -502,6 +508,11 @@ struct symbol_file *session_file(struct session *session, uint32_t module)
 		session->file_count = count;
 	}
 	return &session->files[module];
+}
+
+struct session_audit *session_audit(struct session *session)
+{
+	return &session->audit;
 }
 
 const struct heap_model *session_heap(const struct session *session)

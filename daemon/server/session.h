@@ -21,6 +21,7 @@ struct map_places;
 struct module_map;
 struct options_limits;
 struct session;
+struct session_audit;
 struct symbol_file;
 
 enum session_attach {
@@ -120,6 +121,8 @@ size_t session_bytes(const struct session *session);
  * process has ended, so that names found before go on being found. Valid until the next call. */
 struct symbol_file *session_file(struct session *session, uint32_t module);
 
+/* What another unwinder says of its stacks; its auditor is to be set. */
+struct session_audit *session_audit(struct session *session);
 const struct heap_model *session_heap(const struct session *session);
 const struct stack_table *session_stacks(const struct session *session);
 const struct module_map *session_modules(const struct session *session);

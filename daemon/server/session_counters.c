@@ -9,6 +9,7 @@
 #include "server/counter_list.h"
 #include "server/module_map.h"
 #include "server/session.h"
+#include "server/session_audit.h"
 
 #define ADD(name, value, help) counter_list_add(list, name, (double)(value), help)
 
@@ -178,6 +179,41 @@ static void add_resync(
 	ADD("resync_read_errors", resync->read_errors, "of these, that failed");
 }
 
+static void add_audit(struct counter_list *list, const struct segment_counters *agent,
+	const struct session_audit_stats *audit)
+{
+	const uint64_t *verdicts = audit->verdicts, *unjudged = audit->unjudged;
+	ADD("agent_audits", agent->audits, "samples told with a copy of their stack, for an audit");
+	ADD("agent_audits_dropped", agent->audits_dropped,
+		"audits left out: the rings had little room");
+	ADD("agent_audits_foreign", agent->audits_foreign,
+		"audits left out: the stack's end is not known");
+	ADD("audits_heard", audit->heard, "stacks to be unwound by libunwind too");
+	ADD("audits_pending", audit->pending, "of these, not judged yet");
+	ADD("audits_agreed", verdicts[SESSION_AUDIT_AGREED], "whole stacks in which both agree");
+	ADD("audits_agreed_in_part", verdicts[SESSION_AUDIT_CUT],
+		"stacks in which both agree as far as the copy goes");
+	ADD("audits_disagreed", verdicts[SESSION_AUDIT_DIFFERENT],
+		"stacks in which one frame or more differs");
+	ADD("audits_stopped_early", verdicts[SESSION_AUDIT_SHORTER],
+		"stacks that the agent could have followed further");
+	ADD("audits_not_followed", verdicts[SESSION_AUDIT_LONGER],
+		"stacks that libunwind could not follow to the end");
+	ADD("audits_frames", audit->frames, "frames that both found");
+	ADD("audits_unjudged_broken", unjudged[SESSION_AUDIT_BROKEN],
+		"not judged: the worker's records make no sense");
+	ADD("audits_unjudged_busy", unjudged[SESSION_AUDIT_BUSY],
+		"not judged: too many were waiting");
+	ADD("audits_unjudged_no_file", unjudged[SESSION_AUDIT_NO_FILE],
+		"not judged: a file is gone or may not be read");
+	ADD("audits_unjudged_vdso", unjudged[SESSION_AUDIT_VDSO],
+		"not judged: a frame lies in the kernel's page");
+	ADD("audits_unjudged_guessed", unjudged[SESSION_AUDIT_GUESSED],
+		"not judged: the agent guessed a frame, and says so");
+	ADD("audits_unjudged_helper", unjudged[SESSION_AUDIT_HELPER],
+		"not judged: the symbolizer failed or took too long");
+}
+
 void session_counters_add(struct counter_list *list, struct session *session)
 {
 	struct session_numbers numbers;
@@ -185,6 +221,7 @@ void session_counters_add(struct counter_list *list, struct session *session)
 	add_agent(list, &numbers.agent);
 	add_losses(list, &numbers.agent);
 	add_capture(list, &numbers.feed);
+	add_audit(list, &numbers.agent, &session_audit(session)->stats);
 	add_model(list, session, &numbers);
 	add_transport(list, session, &numbers);
 	add_resync(list, session, &numbers);

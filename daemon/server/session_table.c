@@ -21,6 +21,7 @@
 #include "server/drain_scheduler.h"
 #include "server/options.h"
 #include "server/session.h"
+#include "server/session_audit.h"
 #include "server/wall_clock.h"
 
 #define TICK_MS	     1000u
@@ -45,7 +46,8 @@ struct session_table {
 	struct drain_scheduler *scheduler; /* borrows */
 	struct map_places *places;	   /* borrows, or NULL */
 	const struct options_limits *limits;
-	struct entry *entries; /* owns; the newest first */
+	struct auditor *auditor; /* borrows; NULL: none */
+	struct entry *entries;	 /* owns; the newest first */
 	unsigned ticks;
 	struct complaint complaint;
 	struct session_table_stats stats;
@@ -267,6 +269,11 @@ static int refuse(struct session_table *table, struct session_claim *claim, int 
 	return r;
 }
 
+void session_table_audit_by(struct session_table *table, struct auditor *auditor)
+{
+	table->auditor = auditor;
+}
+
 int session_table_adopt(struct session_table *table, struct session_claim *claim)
 {
 	pid_t pid = claim->process.pid;
@@ -287,6 +294,7 @@ int session_table_adopt(struct session_table *table, struct session_claim *claim
 		session_unref(session);
 		return refuse(table, claim, -EUSERS);
 	}
+	session_audit(session)->auditor = table->auditor;
 	struct entry *earlier = find_attached(table, pid);
 	if (earlier != NULL) {
 		table->stats.superseded++;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct auditor;
 struct drain_scheduler;
 struct map_places;
 struct options_limits;
@@ -24,6 +25,8 @@ int session_table_new(struct session_table **out, struct uv_loop_s *loop,
 /* The loop must run until the handles are closed. */
 struct session_table *session_table_free(struct session_table *table);
 
+/* Who audits the stacks of processes attached from now on; borrowed. */
+void session_table_audit_by(struct session_table *table, struct auditor *auditor);
 /* Takes the claim over in every case. 0: a session was made, the process's earlier one (before an
  * exec) is ended. -EEXIST: attached already; -EPERM: the segment is another process's; -ECHILD: a
  * forked child's copy of its parent's; -EUSERS: at the bound of workers; -EBUSY: another daemon

@@ -177,6 +177,12 @@ uint32_t symbol_client_find(const struct symbol_client *client, const struct sym
 	return can_be_asked ? entry->key : 0;
 }
 
+int symbol_client_descriptor(const struct symbol_client *client, uint32_t file)
+{
+	const struct symbol_files_entry *entry = symbol_files_get(&client->files, file);
+	return entry ? entry->fd : -1;
+}
+
 const char *symbol_client_build_id(const struct symbol_client *client, uint32_t file)
 {
 	const struct symbol_files_entry *entry = symbol_files_get(&client->files, file);

@@ -65,6 +65,8 @@ uint32_t symbol_client_file(struct symbol_client *client, const struct symbol_fi
  * called before each resolve, since descriptors are closed when idle; answers and key outlive that.
  */
 uint32_t symbol_client_find(const struct symbol_client *client, const struct symbol_file *file);
+/* The file's descriptor, borrowed until the next turn of the loop; -1: it is closed. */
+int symbol_client_descriptor(const struct symbol_client *client, uint32_t file);
 /* The file's GNU build id in lower-case hex, "" if it has none or is not known yet (that takes one
  * query). Borrowed, until the next call. */
 const char *symbol_client_build_id(const struct symbol_client *client, uint32_t file);

@@ -2,6 +2,7 @@
 #include "server/symbol_helper.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include "base/alloc.h"
 #include "server/helper_process.h"
 
@@ -81,7 +82,10 @@ int symbol_helper_send(
 	if (spprof__v1__symbolizer_request__get_packed_size(request) > sizeof(bytes))
 		return -EMSGSIZE;
 	size_t size = spprof__v1__symbolizer_request__pack(request, bytes);
-	return helper_process_send(helper->process, bytes, size, fd);
+	int r = helper_process_send(helper->process, bytes, size, fd);
+	if (request->kind_case == SPPROF__V1__SYMBOLIZER_REQUEST__KIND_AUDIT)
+		explicit_bzero(bytes, size);
+	return r;
 }
 
 pid_t symbol_helper_pid(const struct symbol_helper *helper)

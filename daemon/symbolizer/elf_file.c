@@ -22,7 +22,7 @@
 
 struct segment {
 	uint64_t offset, size, address;
-	bool executable;
+	bool executable, writable;
 };
 
 struct elf_file {
@@ -35,6 +35,7 @@ struct elf_file {
 	uint64_t mapped_bytes;
 	struct segment segments[MAX_SEGMENTS];
 	size_t segment_count;
+	uint64_t unwind_table, unwind_table_bytes; /* .eh_frame_hdr; 0: none */
 	bool loaded;
 	Dwarf_Addr dwarf_bias;
 	struct symbol_table *symbols; /* owns; NULL until loaded */
@@ -108,10 +109,17 @@ static void read_segments(struct elf_file *file, Elf *elf)
 		return;
 	for (size_t i = 0; i < count && file->segment_count < MAX_SEGMENTS; i++) {
 		GElf_Phdr header;
-		if (!gelf_getphdr(elf, (int)i, &header) || header.p_type != PT_LOAD)
+		if (!gelf_getphdr(elf, (int)i, &header))
 			continue;
-		file->segments[file->segment_count++] = (struct segment){
-			header.p_offset, header.p_filesz, header.p_vaddr, header.p_flags & PF_X};
+		if (header.p_type == PT_GNU_EH_FRAME) {
+			file->unwind_table = header.p_vaddr;
+			file->unwind_table_bytes = header.p_filesz;
+		}
+		if (header.p_type != PT_LOAD)
+			continue;
+		file->segments[file->segment_count++] =
+			(struct segment){header.p_offset, header.p_filesz, header.p_vaddr,
+				header.p_flags & PF_X, header.p_flags & PF_W};
 	}
 }
 
@@ -268,7 +276,7 @@ static void load(struct elf_file *file)
 	symbol_table_new(&file->symbols, file->module);
 }
 
-static bool to_address(const struct elf_file *file, uint64_t offset, uint64_t *address)
+bool elf_file_address(const struct elf_file *file, uint64_t offset, uint64_t *address)
 {
 	const struct segment *found = NULL;
 	for (size_t i = 0; i < file->segment_count; i++) {
@@ -280,6 +288,48 @@ static bool to_address(const struct elf_file *file, uint64_t offset, uint64_t *a
 	if (found)
 		*address = found->address + (offset - found->offset);
 	return found != NULL;
+}
+
+static const struct segment *segment_at(const struct elf_file *file, uint64_t address)
+{
+	for (size_t i = 0; i < file->segment_count; i++) {
+		const struct segment *s = &file->segments[i];
+		if (address >= s->address && address - s->address < s->size)
+			return s;
+	}
+	return NULL;
+}
+
+bool elf_file_has_code(const struct elf_file *file, uint64_t address)
+{
+	const struct segment *s = segment_at(file, address);
+	return s && s->executable;
+}
+
+size_t elf_file_read(const struct elf_file *file, uint64_t address, void *out, size_t size)
+{
+	GElf_Addr bias;
+	size_t image_size;
+	const struct segment *s = segment_at(file, address);
+	Elf *elf = s && !s->writable ? dwfl_module_getelf(file->module, &bias) : NULL;
+	const char *image = elf ? elf_rawfile(elf, &image_size) : NULL;
+	if (!image)
+		return 0;
+	uint64_t into = address - s->address, offset;
+	if (size > s->size - into)
+		size = s->size - into;
+	if (__builtin_add_overflow(s->offset, into, &offset) || offset > image_size ||
+		size > image_size - offset)
+		return 0;
+	memcpy(out, image + offset, size);
+	return size;
+}
+
+bool elf_file_unwind_table(const struct elf_file *file, uint64_t *address, uint64_t *size)
+{
+	*address = file->unwind_table;
+	*size = file->unwind_table_bytes;
+	return *size > 0;
 }
 
 /* "f.cold", "f.part.0": the compiler's pieces and copies of f. */
@@ -307,7 +357,7 @@ static void choose_name(struct dwarf_line *outermost, const struct symbol_match 
 size_t elf_file_resolve(struct elf_file *file, uint64_t offset, struct dwarf_line *out, size_t room)
 {
 	uint64_t address;
-	if (!room || !to_address(file, offset, &address))
+	if (!room || !elf_file_address(file, offset, &address))
 		return 0;
 	if (!file->loaded)
 		load(file);

@@ -5,6 +5,7 @@
  * thread. Owns the descriptors given to it; opens nothing itself.
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "symbolizer/dwarf_lines.h"
@@ -20,6 +21,15 @@ struct elf_file *elf_file_free(struct elf_file *file);
 const struct elf_links *elf_file_links(const struct elf_file *file);
 /* Bytes of address space that the mapped files take. */
 uint64_t elf_file_mapped_bytes(const struct elf_file *file);
+
+/* The address, as in the program headers, of what lies at a file offset. False: in no segment. */
+bool elf_file_address(const struct elf_file *file, uint64_t offset, uint64_t *address);
+/* Whether code lies there. */
+bool elf_file_has_code(const struct elf_file *file, uint64_t address);
+/* Copies what the file maps read-only at `address`, at most `size` bytes. Returns how many. */
+size_t elf_file_read(const struct elf_file *file, uint64_t address, void *out, size_t size);
+/* Where .eh_frame_hdr lies. False: there is none. */
+bool elf_file_unwind_table(const struct elf_file *file, uint64_t *address, uint64_t *size);
 
 /*
  * Separate debug information, before the first elf_file_resolve (-EBUSY later). Takes `fd` over in

@@ -1,9 +1,10 @@
 # The helper that reads binaries: everything but main in a convenience library, so that tests link the modules.
 noinst_LTLIBRARIES += libspsymbolizer.la
-libspsymbolizer_la_CPPFLAGS = $(daemon_cppflags) $(proto_cppflags) $(LIBDW_CFLAGS) $(LIBELF_CFLAGS)
-libspsymbolizer_la_LIBADD = libspbase.la libspproto.la $(LIBDW_LIBS) $(LIBELF_LIBS) $(IBERTY_LIBS)
+libspsymbolizer_la_CPPFLAGS = $(daemon_cppflags) $(proto_cppflags) $(LIBDW_CFLAGS) $(LIBELF_CFLAGS) $(UNWIND_CFLAGS)
+libspsymbolizer_la_LIBADD = libspbase.la libspproto.la $(LIBDW_LIBS) $(LIBELF_LIBS) $(IBERTY_LIBS) $(UNWIND_LIBS)
 libspsymbolizer_la_SOURCES = \
 	daemon/symbolizer/answer_set.c daemon/symbolizer/answer_set.h \
+	daemon/symbolizer/audit.c daemon/symbolizer/audit.h \
 	daemon/symbolizer/crc32.c daemon/symbolizer/crc32.h \
 	daemon/symbolizer/demangle.c daemon/symbolizer/demangle.h \
 	daemon/symbolizer/dwarf_functions.c daemon/symbolizer/dwarf_functions.h \

@@ -16,19 +16,23 @@
 #include "base/packet.h"
 #include "spprof/v1/symbolizer.pb-c.h"
 #include "symbolizer/answer_set.h"
+#include "symbolizer/audit.h"
 #include "symbolizer/elf_file.h"
 #include "symbolizer/file_cache.h"
 
 #ifndef FLUSH_MS /* a test wants each answer at once */
 #define FLUSH_MS 100
 #endif
-#define MAX_CHAIN 64
+#define MAX_CHAIN    64
+#define MAX_MAPPINGS SPPROF__V1__SYMBOLIZER_BOUND__AUDIT_MAPPINGS
+#define MAX_FRAMES   SPPROF__V1__SYMBOLIZER_BOUND__AUDIT_FRAMES
 
 struct service {
 	int socket; /* borrows */
 	struct file_cache files;
 	struct answer_set answers;
 	struct buffer packet;
+	struct audit *audit; /* owns; NULL: none has been asked for yet */
 };
 
 static int take_fd(int *fd)
@@ -183,6 +187,88 @@ static int handle_lookup(
 	return send_answers(service, key, false);
 }
 
+/* 0, or the error to be told. A file that does not map what it is said to is left out. */
+static int find_mappings(struct service *service, const Spprof__V1__SymbolizerAudit *request,
+	struct audit_mapping *mappings, size_t *count)
+{
+	*count = 0;
+	for (size_t i = 0; i < request->n_mappings; i++) {
+		const Spprof__V1__SymbolizerMapping *mapping = request->mappings[i];
+		struct elf_file *file = file_cache_get(&service->files, mapping->file);
+		uint64_t address;
+		if (!file)
+			return -ESTALE;
+		if (!elf_file_address(file, mapping->offset, &address))
+			continue;
+		mappings[*count].file = file;
+		mappings[*count].bias = mapping->address - address;
+		++*count;
+	}
+	return 0;
+}
+
+static enum audit_end audit_end_of(Spprof__V1__SymbolizerAudit__End end)
+{
+	switch (end) {
+	case SPPROF__V1__SYMBOLIZER_AUDIT__END__OUTERMOST:
+		return AUDIT_END_OUTERMOST;
+	case SPPROF__V1__SYMBOLIZER_AUDIT__END__LIMIT:
+		return AUDIT_END_LIMIT;
+	default:
+		return AUDIT_END_OTHER;
+	}
+}
+
+static int compare(struct service *service, const Spprof__V1__SymbolizerAudit *request,
+	struct audit_result *result)
+{
+	struct audit_mapping mappings[MAX_MAPPINGS];
+	struct audit_stack stack = {
+		.pc = request->pc,
+		.sp = request->sp,
+		.fp = request->fp,
+		.bytes = request->stack.data,
+		.size = request->stack.len,
+		.whole = request->whole,
+		.frames = request->frames,
+		.frame_count = request->n_frames,
+		.end = audit_end_of(request->end),
+		.mappings = mappings,
+	};
+	if (request->n_mappings > MAX_MAPPINGS || request->n_frames > MAX_FRAMES ||
+		request->n_frames == 0)
+		return -EINVAL;
+	int r = find_mappings(service, request, mappings, &stack.mapping_count);
+	if (r == 0 && !service->audit)
+		r = audit_new(&service->audit);
+	if (r == 0)
+		audit_compare(service->audit, &stack, result);
+	return r;
+}
+
+static int handle_audit(
+	struct service *service, uint32_t number, const Spprof__V1__SymbolizerAudit *request)
+{
+	struct audit_result result;
+	int r = compare(service, request, &result);
+	if (r < 0)
+		return send_error(service, number, r);
+	Spprof__V1__SymbolizerAudited audited = SPPROF__V1__SYMBOLIZER_AUDITED__INIT;
+	audited.verdict = (Spprof__V1__SymbolizerAudited__Verdict)result.verdict;
+	audited.stop = (Spprof__V1__SymbolizerAudited__Stop)result.stop;
+	audited.frames = (uint32_t)result.frames;
+	Spprof__V1__SymbolizerReply reply = SPPROF__V1__SYMBOLIZER_REPLY__INIT;
+	reply.file = number;
+	reply.kind_case = SPPROF__V1__SYMBOLIZER_REPLY__KIND_AUDITED;
+	reply.audited = &audited;
+	return send_reply(service, &reply);
+}
+
+_Static_assert((int)AUDIT_AGREED == SPPROF__V1__SYMBOLIZER_AUDITED__VERDICT__AGREED &&
+		       (int)AUDIT_LONGER == SPPROF__V1__SYMBOLIZER_AUDITED__VERDICT__LONGER &&
+		       (int)AUDIT_STOP_FAILED == SPPROF__V1__SYMBOLIZER_AUDITED__STOP__FAILED,
+	"verdicts and stops travel as they are");
+
 static int handle(struct service *service, const Spprof__V1__SymbolizerRequest *request, int *fd)
 {
 	if (!request->file)
@@ -195,9 +281,21 @@ static int handle(struct service *service, const Spprof__V1__SymbolizerRequest *
 			       : handle_attach(service, request->file, request->attach, fd);
 	case SPPROF__V1__SYMBOLIZER_REQUEST__KIND_LOOKUP:
 		return handle_lookup(service, request->file, request->lookup);
+	case SPPROF__V1__SYMBOLIZER_REQUEST__KIND_AUDIT:
+		return handle_audit(service, request->file, request->audit);
 	default:
 		return -EPROTO;
 	}
+}
+
+/* A worker's stack is kept no longer than it takes to judge it. */
+static void forget_stack(uint8_t *packet, size_t size, const Spprof__V1__SymbolizerRequest *request)
+{
+	if (!request || request->kind_case != SPPROF__V1__SYMBOLIZER_REQUEST__KIND_AUDIT)
+		return;
+	explicit_bzero(packet, size);
+	if (request->audit->stack.len > 0)
+		explicit_bzero(request->audit->stack.data, request->audit->stack.len);
 }
 
 /* 1: go on; 0: the daemon has closed the socket. */
@@ -211,6 +309,7 @@ static int serve_one(struct service *service)
 	Spprof__V1__SymbolizerRequest *request =
 		spprof__v1__symbolizer_request__unpack(NULL, (size_t)size, packet);
 	int r = request ? handle(service, request, &fd) : -EPROTO;
+	forget_stack(packet, (size_t)size, request);
 	spprof__v1__symbolizer_request__free_unpacked(request, NULL);
 	if (fd >= 0)
 		close(fd);
@@ -230,6 +329,7 @@ int service_run(int socket)
 	if (r == -EPIPE || r == -ECONNRESET) /* it did not wait for the answer */
 		r = 0;
 	file_cache_deinit(&service->files);
+	audit_free(service->audit);
 	answer_set_deinit(&service->answers);
 	buffer_deinit(&service->packet);
 	free(service);

@@ -31,6 +31,19 @@ static void check_epoch(uint32_t epoch)
 	check(epoch > 0 && epoch <= WIRE_EPOCH_MAX);
 }
 
+static void check_audit(const struct wire_audit *part, size_t size)
+{
+	size_t payload = part->frame_count * sizeof(uint64_t) + part->stack_bytes;
+
+	check(part->id > 0 && part->stop < WIRE_STOP_KINDS);
+	check(part->frame_count > 0 && part->frame_count <= WIRE_MAX_FRAMES);
+	check(part->stack_bytes > 0 && part->stack_bytes <= WIRE_AUDIT_STACK_MAX);
+	check(part->offset % 8 == 0 && part->stack_bytes % 8 == 0 && part->sp % 8 == 0);
+	check(size > sizeof(*part) && payload <= WIRE_AUDIT_PAYLOAD_MAX);
+	check(part->offset + size - sizeof(*part) <= payload);
+	check(part->sp + part->stack_bytes > part->sp);
+}
+
 static void check_kind(int kind, const void *record, size_t size)
 {
 	const struct wire_birth *birth = record;
@@ -52,6 +65,9 @@ static void check_kind(int kind, const void *record, size_t size)
 	case RECORD_DECODE_END:
 		check(size == sizeof(*end));
 		check_epoch(end->epoch);
+		break;
+	case RECORD_DECODE_AUDIT:
+		check_audit(record, size);
 		break;
 	default:
 		check(kind == RECORD_DECODE_UNKNOWN);

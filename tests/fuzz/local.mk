@@ -48,3 +48,12 @@ tests_fuzz_fuzz_symbol_reply_LDADD = libfuzzmain.la libspserver.la libspbase.la
 unit_tests += tests/fuzz/fuzz_api_request
 tests_fuzz_fuzz_api_request_CPPFLAGS = $(fuzz_cppflags) $(proto_cppflags)
 tests_fuzz_fuzz_api_request_LDADD = libfuzzmain.la libspserver.la libspbase.la libspproto.la
+
+unit_tests += tests/fuzz/fuzz_audit
+tests_fuzz_fuzz_audit_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_audit_LDADD = libfuzzmain.la libspsymbolizer.la libspbase.la
+
+unit_tests += tests/fuzz/fuzz_audit_parts
+tests_fuzz_fuzz_audit_parts_CPPFLAGS = $(fuzz_cppflags) $(proto_cppflags) $(UV_CFLAGS)
+tests_fuzz_fuzz_audit_parts_LDADD = libfuzzmain.la libspserver.la libspexport.la libspingest.la libspmodel.la \
+	libspbase.la libspproto.la $(UV_LIBS)

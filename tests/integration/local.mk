@@ -1,6 +1,8 @@
 # Tests of the programs, from the build tree. A sanitized agent cannot be preloaded into an unsanitized program, so
 # instrumented builds leave those out that preload it.
 preload_tests = \
+	tests/integration/test_aarch64.sh \
+	tests/integration/test_audit.py \
 	tests/integration/test_costs.py \
 	tests/integration/test_entry_points.sh \
 	tests/integration/test_control.sh \
@@ -8,6 +10,7 @@ preload_tests = \
 	tests/integration/test_readings.py \
 	tests/integration/test_kills.py \
 	tests/integration/test_instructions.sh \
+	tests/integration/test_walk_instructions.py \
 	tests/integration/test_surroundings.sh \
 	tests/integration/test_syscalls.sh \
 	tests/integration/test_python_end_to_end.py \

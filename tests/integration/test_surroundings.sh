@@ -57,6 +57,8 @@ if [ ! -e "$agent" ]; then
 	exit 0
 fi
 tap 'allocations before any constructor' '' "$programs/early_life"
+tap 'samples of known stacks, and libraries that come and go' '' "$programs/unwind_sampled" \
+	"$programs/.libs/unwind_lib_small.so" unwind_lib_large.so
 tap 'a program with an allocator of its own' '' "$programs/own_allocator"
 tap 'every allocation is counted once' '' "$programs/count_new"
 tap 'a filter over system calls' '' "$programs/locked_down" filter

@@ -65,6 +65,17 @@ check_PROGRAMS += \
 	tests/programs/small_stacks tests/programs/step_victim tests/programs/tracked_exactly \
 	tests/programs/unseen
 EXTRA_DIST += tests/programs/other_libc.c
+
+# Built by tests/integration/test_aarch64.sh itself.
+EXTRA_DIST += tests/programs/unwind_cross.c
+
+# Its libraries come from tests/unit/unwind.
+check_PROGRAMS += tests/programs/unwind_sampled
+tests_programs_unwind_sampled_SOURCES = tests/programs/unwind_sampled.c
+tests_programs_unwind_sampled_CPPFLAGS = $(program_cppflags)
+tests_programs_unwind_sampled_CFLAGS = $(AM_CFLAGS) -O2 -fno-builtin -fno-optimize-sibling-calls -pthread
+tests_programs_unwind_sampled_LDFLAGS = $(AM_LDFLAGS) -Wl,--enable-new-dtags -Wl,-rpath,'$$ORIGIN/.libs'
+tests_programs_unwind_sampled_LDADD = libunwindtruth.la
 harmless_cflags = $(AM_CFLAGS) -fno-builtin -pthread
 
 tests_programs_bootstrap_blocks_SOURCES = tests/programs/bootstrap_blocks.c

@@ -31,6 +31,9 @@ static _Unwind_Reason_Code collect(struct _Unwind_Context *context, void *argume
 static enum unwind_verdict compare(const struct unwind_judgement *judgement)
 {
 	uint32_t count = judgement->walk.frame_count, expected = judgement->expected_count;
+	/* libgcc guesses nothing: it stops where the guessing begins. */
+	if (judgement->walk.guessed && count > expected)
+		count = expected;
 	if (count > expected ||
 		memcmp(judgement->frames, judgement->expected, count * sizeof(uint64_t)) != 0)
 		return UNWIND_WRONG;
@@ -39,11 +42,26 @@ static enum unwind_verdict compare(const struct unwind_judgement *judgement)
 	return judgement->walk.stop == WIRE_STOP_END ? UNWIND_WRONG : UNWIND_INCOMPLETE;
 }
 
+static bool is_same_without_memo(const struct unwind_judgement *judgement)
+{
+	const struct walk_result *with = &judgement->walk, *without = &judgement->walk_without_memo;
+	return with->frame_count == without->frame_count && with->stop == without->stop &&
+	       with->guessed == without->guessed &&
+	       memcmp(judgement->frames, judgement->frames_without_memo,
+		       with->frame_count * sizeof(uint64_t)) == 0;
+}
+
 void unwind_judge(const struct walk_regs *regs, struct unwind_judgement *judgement)
 {
 	struct collector collector = {.judgement = judgement, .first = regs->pc};
-	walk_stack(regs, judgement->frames, WIRE_MAX_FRAMES, &judgement->walk);
+	walk_with_memo(
+		&judgement->memo, regs, judgement->frames, WIRE_MAX_FRAMES, &judgement->walk);
+	walk_stack(regs, judgement->frames_without_memo, WIRE_MAX_FRAMES,
+		&judgement->walk_without_memo);
 	judgement->expected_count = 0;
+	judgement->verdict = UNWIND_WRONG;
+	if (!is_same_without_memo(judgement))
+		return;
 	judgement->verdict = UNWIND_INCOMPLETE;
 	if (judgement->walk.stop == WIRE_STOP_BOUNDS ||
 		judgement->walk.stop == WIRE_STOP_UNSUPPORTED)

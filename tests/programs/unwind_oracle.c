@@ -1,8 +1,9 @@
 /*
  * A preload that judges the walk inside real programs: at every N-th allocation
  * (UNWIND_ORACLE_EVERY, default 1000) it walks the stack and compares with libgcc. At exit it
- * appends one line of counts to the file UNWIND_ORACLE_LOG, after the first few stacks that differ,
- * as comments.
+ * appends one line of counts to the file UNWIND_ORACLE_LOG, after the first few stacks that differ and
+ * the first few places where the walk ended early, as comments. Early is what libgcc might have
+ * gone on from; counted by the reason.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -27,6 +28,8 @@ static struct {
 	void *(*calloc)(size_t, size_t);
 	void *(*realloc)(void *, size_t);
 	void (*free)(void *);
+	void *(*dlopen)(const char *, int);
+	int (*dlclose)(void *);
 } next;
 
 static _Alignas(16) char bootstrap[BOOTSTRAP_BYTES];
@@ -36,7 +39,8 @@ static pid_t owner;
 static int log_fd = -1;
 
 static _Atomic unsigned long counts[UNWIND_WRONG + 1], stops[WIRE_STOP_KINDS];
-static _Atomic unsigned long samples, frames, printed;
+static _Atomic unsigned long early[WIRE_STOP_KINDS];
+static _Atomic unsigned long samples, frames, guessed, printed;
 static __thread bool busy __attribute__((tls_model("initial-exec")));
 static __thread unsigned countdown __attribute__((tls_model("initial-exec")));
 
@@ -67,6 +71,8 @@ static bool find_next(void)
 	next.calloc = dlsym(RTLD_NEXT, "calloc");
 	next.realloc = dlsym(RTLD_NEXT, "realloc");
 	next.free = dlsym(RTLD_NEXT, "free");
+	next.dlopen = dlsym(RTLD_NEXT, "dlopen");
+	next.dlclose = dlsym(RTLD_NEXT, "dlclose");
 	next.malloc = dlsym(RTLD_NEXT, "malloc");
 	return next.malloc;
 }
@@ -88,6 +94,20 @@ static __attribute__((constructor)) void start(void)
 	ready = true;
 }
 
+static void count_early(const struct unwind_judgement *judgement)
+{
+	static const char *const names[WIRE_STOP_KINDS] = {
+		"end", "max", "no info", "bounds", "unsupported"};
+	enum wire_stop stop = judgement->walk.stop;
+	void *last = (void *)(uintptr_t)judgement->frames[judgement->walk.frame_count - 1];
+	Dl_info info = {0};
+	if (early[stop]++ >= MAX_PRINTED || stop == WIRE_STOP_MAX)
+		return;
+	dladdr(last, &info);
+	dprintf(log_fd, "# early, %s: %p %s %s\n", names[stop], last,
+		info.dli_fname ? info.dli_fname : "?", info.dli_sname ? info.dli_sname : "");
+}
+
 static void judge(const struct walk_regs *regs)
 {
 	static __thread struct unwind_judgement judgement;
@@ -99,6 +119,9 @@ static void judge(const struct walk_regs *regs)
 	frames += judgement.walk.frame_count;
 	counts[judgement.verdict]++;
 	stops[judgement.walk.stop]++;
+	guessed += judgement.walk.guessed > 0;
+	if (judgement.verdict == UNWIND_INCOMPLETE)
+		count_early(&judgement);
 	if (judgement.verdict == UNWIND_WRONG && printed++ < MAX_PRINTED)
 		unwind_judge_print(&judgement, log_fd);
 	errno = error;
@@ -151,6 +174,23 @@ EXPORT void free(void *block)
 		next.free(block);
 }
 
+/* A call and no jump, unlike the agent's: the programs here have no libraries that only their
+ * caller finds. */
+EXPORT void *dlopen(const char *file, int mode)
+{
+	void *handle = find_next() ? next.dlopen(file, mode) : NULL;
+	walk_opened();
+	return handle;
+}
+
+EXPORT int dlclose(void *handle)
+{
+	walk_closing();
+	int result = find_next() ? next.dlclose(handle) : 0;
+	walk_closed();
+	return result;
+}
+
 static __attribute__((destructor)) void finish(void)
 {
 	char name[32] = "?";
@@ -165,9 +205,12 @@ static __attribute__((destructor)) void finish(void)
 	dprintf(log_fd,
 		"%s samples %lu frames %lu same %lu incomplete %lu wrong %lu end %lu max %lu "
 		"no_info "
-		"%lu bounds %lu unsupported %lu misses %lu probes %lu\n",
+		"%lu bounds %lu unsupported %lu guessed %lu misses %lu probes %lu "
+		"early_max %lu early_no_info %lu early_bounds %lu early_unsupported %lu\n",
 		name, samples, frames, counts[UNWIND_SAME], counts[UNWIND_INCOMPLETE],
 		counts[UNWIND_WRONG], stops[WIRE_STOP_END], stops[WIRE_STOP_MAX],
 		stops[WIRE_STOP_NO_INFO], stops[WIRE_STOP_BOUNDS], stops[WIRE_STOP_UNSUPPORTED],
-		(unsigned long)walk_misses(), (unsigned long)stack_bounds_probes());
+		guessed, (unsigned long)walk_misses(), (unsigned long)stack_bounds_probes(),
+		early[WIRE_STOP_MAX], early[WIRE_STOP_NO_INFO], early[WIRE_STOP_BOUNDS],
+		early[WIRE_STOP_UNSUPPORTED]);
 }

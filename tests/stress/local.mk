@@ -15,6 +15,13 @@ tests_stress_stress_stack_store_CFLAGS = $(AM_CFLAGS) -pthread
 tests_stress_stress_stack_store_LDADD = libagent.la -lm
 unit_tests += tests/stress/stress_stack_store
 
+stress_tests += tests/stress/stress_object_list
+tests_stress_stress_object_list_SOURCES = tests/stress/stress_object_list.c
+tests_stress_stress_object_list_CPPFLAGS = $(test_cppflags) $(agent_cppflags)
+tests_stress_stress_object_list_CFLAGS = $(AM_CFLAGS) -pthread
+tests_stress_stress_object_list_LDADD = libagent.la
+unit_tests += tests/stress/stress_object_list
+
 # The agent's producer and the daemon's consumer, through the same segment.
 ring_stress_cppflags = $(test_cppflags) $(agent_cppflags) -I$(srcdir)/daemon
 ring_stress_cflags = $(AM_CFLAGS) -pthread

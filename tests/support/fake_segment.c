@@ -174,3 +174,28 @@ size_t fake_segment_end(void *out, uint32_t epoch, uint32_t lives)
 		.record = {.size = sizeof(*end), .type = WIRE_END}, .epoch = epoch, .lives = lives};
 	return sizeof(*end);
 }
+
+size_t fake_segment_audit(
+	void *out, uint64_t id, uint16_t frame_count, uint16_t stack_bytes, uint16_t offset)
+{
+	struct wire_audit *part = out;
+	uint32_t frames_size = frame_count * 8u;
+	uint32_t end = offset < frames_size ? frames_size : frames_size + stack_bytes;
+	uint32_t size = end - offset < WIRE_AUDIT_PART_MAX ? end - offset : WIRE_AUDIT_PART_MAX;
+
+	*part = (struct wire_audit){
+		.record = {.size = (uint32_t)sizeof *part + size, .type = WIRE_AUDIT},
+		.id = id,
+		.pc = 0x400000,
+		.sp = 0x7000,
+		.stack_bytes = stack_bytes,
+		.frame_count = frame_count,
+		.offset = offset,
+	};
+	memset(part->payload, 0, size);
+	for (uint32_t i = 0; i < size && offset + i < frames_size; i += 8) {
+		uint64_t frame = part->pc + (offset + i) / 8;
+		memcpy(part->payload + i, &frame, sizeof frame);
+	}
+	return part->record.size;
+}

@@ -48,3 +48,7 @@ size_t fake_segment_death(void *out, uint64_t id);
 size_t fake_segment_live(void *out, uint64_t id, uint16_t frame_count, uint32_t epoch);
 size_t fake_segment_take_back(void *out, uint64_t id, uint32_t epoch);
 size_t fake_segment_end(void *out, uint32_t epoch, uint32_t lives);
+/* The part from `offset` on of an audit of so many frames and bytes of stack; whole, as an agent
+ * cuts it. */
+size_t fake_segment_audit(
+	void *out, uint64_t id, uint16_t frame_count, uint16_t stack_bytes, uint16_t offset);

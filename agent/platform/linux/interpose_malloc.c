@@ -274,11 +274,28 @@ EXPORT void free_aligned_sized(void *address, size_t alignment, size_t size)
 		next_allocator.free_aligned_sized(address, alignment, size);
 }
 
+/* Only where the loader does not tell what is loaded; see walk_may_open(). */
+SLOW void *told_dlopen(const char *file, int mode)
+{
+	void *handle = next_allocator.dlopen(file, mode);
+
+	walk_opened();
+	return handle;
+}
+
+/* A jump, so that the loader sees who has called; local.mk makes sure of that. */
+EXPORT void *dlopen(const char *file, int mode)
+{
+	if (unlikely(walk_may_open(file)))
+		return told_dlopen(file, mode);
+	return next_allocator.dlopen(file, mode);
+}
+
 /* What was learned of code that goes away is wrong for what comes to its address. */
 EXPORT int dlclose(void *handle)
 {
-	walk_flush();
+	walk_closing();
 	int result = next_allocator.dlclose(handle);
-	walk_flush();
+	walk_closed();
 	return result;
 }

@@ -146,6 +146,11 @@ static size_t early_malloc_usable_size(void *address)
 	return found() ? next_allocator.malloc_usable_size(address) : 0;
 }
 
+static void *early_dlopen(const char *file, int mode)
+{
+	return found() ? next_allocator.dlopen(file, mode) : NULL;
+}
+
 static int early_dlclose(void *handle)
 {
 	return found() ? next_allocator.dlclose(handle) : 0;
@@ -162,6 +167,7 @@ struct next_allocator next_allocator = {
 	.valloc = early_valloc,
 	.pvalloc = early_pvalloc,
 	.malloc_usable_size = early_malloc_usable_size,
+	.dlopen = early_dlopen,
 	.dlclose = early_dlclose,
 };
 
@@ -204,6 +210,7 @@ void next_allocator_find(void)
 		.valloc = require("valloc"),
 		.pvalloc = dlsym(RTLD_NEXT, "pvalloc"),
 		.malloc_usable_size = require("malloc_usable_size"),
+		.dlopen = require("dlopen"),
 		.dlclose = require("dlclose"),
 		.free_sized = dlsym(RTLD_NEXT, "free_sized"),
 		.free_aligned_sized = dlsym(RTLD_NEXT, "free_aligned_sized"),

@@ -27,6 +27,7 @@ struct next_allocator {
 	void (*free_sized)(void *address, size_t size); /* C23; may be NULL */
 	void (*free_aligned_sized)(
 		void *address, size_t alignment, size_t size); /* C23; may be NULL */
+	void *(*dlopen)(const char *file, int mode);
 	int (*dlclose)(void *handle);
 	void *new_form[NEXT_ALLOCATOR_NEW_FORMS];	/* NULL: no C++ runtime behind us */
 	void *delete_form[NEXT_ALLOCATOR_DELETE_FORMS]; /* NULL likewise */

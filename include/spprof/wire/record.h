@@ -14,6 +14,7 @@ enum wire_record_type {
 	WIRE_LIVE = 2,  /* struct wire_birth: told again in answer to resync `epoch` */
 	WIRE_DEATH = 3, /* struct wire_death */
 	WIRE_END = 4,   /* struct wire_end: all of the map has been told for an epoch */
+	WIRE_AUDIT = 5, /* struct wire_audit: a part of what a sample's stack was captured from */
 };
 
 enum wire_record_flags {
@@ -70,10 +71,40 @@ struct wire_end {
 
 _Static_assert(sizeof(struct wire_end) == 16, "end");
 
+/*
+ * For one sample in SPPROF_AUDIT, after its BIRTH: the registers that its walk began with, the frames that it found,
+ * and the stack's own bytes from sp on, so that another unwinder can be asked. The payload is frame_count return
+ * addresses, innermost first, then stack_bytes bytes of stack. It comes in parts, for a record has at most
+ * WIRE_RECORD_MAX bytes: each repeats the head and has the payload's bytes from `offset` on. The parts follow each
+ * other in one ring, from offset 0 to the end, under one release of its head: a reader finds all of them or none.
+ *
+ * The bytes are whatever the program had on its stack, keys and passwords too: a reader unwinds and forgets them.
+ */
+struct wire_audit {
+	struct wire_record record;
+	uint64_t id;           /* the sample's */
+	uint64_t pc, sp, fp;   /* the walk's beginning; frame 0 is pc. sp is a multiple of 8 */
+	uint32_t module_epoch; /* as in its BIRTH; and so stop and guessed */
+	uint16_t stack_bytes;  /* > 0, at most WIRE_AUDIT_STACK_MAX, a multiple of 8 */
+	uint16_t frame_count;  /* > 0 */
+	uint16_t offset;       /* a multiple of 8 */
+	uint8_t stop;
+	uint8_t guessed;
+	uint32_t reserved;
+	uint8_t payload[];
+};
+
+#define WIRE_AUDIT_STACK_MAX   (16u << 10)
+#define WIRE_AUDIT_PAYLOAD_MAX (WIRE_MAX_FRAMES * sizeof(uint64_t) + WIRE_AUDIT_STACK_MAX)
+#define WIRE_AUDIT_PART_MAX    4096u /* bytes of payload in a part */
+
+_Static_assert(sizeof(struct wire_audit) == 56, "a part of an audit without payload");
+
 #define WIRE_RECORD_MAX (sizeof(struct wire_birth) + WIRE_MAX_FRAMES * sizeof(uint64_t))
 
 _Static_assert(sizeof(struct wire_record) == 8, "record header");
 _Static_assert(sizeof(struct wire_birth) == 64, "birth without frames");
 _Static_assert(offsetof(struct wire_birth, frames) == 64, "frames follow at 64");
 _Static_assert(sizeof(struct wire_death) == 32, "death");
+_Static_assert(sizeof(struct wire_audit) + WIRE_AUDIT_PART_MAX <= WIRE_RECORD_MAX, "a part is a record");
 _Static_assert(WIRE_RECORD_MAX <= (16u << 10) / 2, "the largest record leaves room in the smallest ring");

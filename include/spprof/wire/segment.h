@@ -40,7 +40,7 @@
 
 #define WIRE_MAGIC         UINT64_C(0x314745534650505a) /* first bytes of every segment */
 #define WIRE_MAJOR         1u
-#define WIRE_MINOR         1u
+#define WIRE_MINOR         2u
 #define WIRE_MEMFD_NAME    "spprof-segment" /* /proc/PID/fd/N reads "/memfd:spprof-segment (deleted)" */
 #define WIRE_MAX_RINGS     32u
 #define WIRE_MIN_RING_SIZE (16u << 10)
@@ -83,6 +83,10 @@ struct wire_counters {
 	_Atomic uint64_t resync_slots;     /* slots looked at in these, at most WIRE_SLICE_SLOTS each */
 	_Atomic uint64_t resync_lives;     /* LIVE records written in these */
 	_Atomic uint64_t resync_refused;   /* turns that ended for want of room in the rings */
+	/* minor 2 */
+	_Atomic uint64_t audits;         /* samples told with a copy of their stack (WIRE_AUDIT) */
+	_Atomic uint64_t audits_dropped; /* of those that were due, without: the rings had little room */
+	_Atomic uint64_t audits_foreign; /* the same, for they ran on a stack whose end is not known */
 };
 
 /* What the daemon asks for. Zero: nothing. The agent believes none of it blindly: an epoch is only

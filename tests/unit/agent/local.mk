@@ -10,7 +10,8 @@ unit_tests += \
 	tests/unit/agent/test_settings \
 	tests/unit/agent/test_reentry_guard \
 	tests/unit/agent/test_announce \
-	tests/unit/agent/test_resync
+	tests/unit/agent/test_resync \
+	tests/unit/agent/test_audit
 
 tests_unit_agent_test_sampler_SOURCES = tests/unit/agent/test_sampler.c
 tests_unit_agent_test_sampler_CPPFLAGS = $(agent_test_cppflags)
@@ -36,3 +37,6 @@ tests_unit_agent_test_reentry_guard_LDADD = $(agent_test_ldadd)
 tests_unit_agent_test_resync_SOURCES = tests/unit/agent/test_resync.c
 tests_unit_agent_test_resync_CPPFLAGS = $(agent_test_cppflags)
 tests_unit_agent_test_resync_LDADD = $(agent_test_ldadd)
+tests_unit_agent_test_audit_SOURCES = tests/unit/agent/test_audit.c
+tests_unit_agent_test_audit_CPPFLAGS = $(agent_test_cppflags)
+tests_unit_agent_test_audit_LDADD = $(agent_test_ldadd)

@@ -49,6 +49,7 @@ START_TEST(an_empty_environment_gives_the_defaults)
 	ck_assert_uint_eq(settings.interval_bytes, SETTINGS_DEFAULT_INTERVAL);
 	ck_assert_uint_eq(settings.ceiling, SETTINGS_DEFAULT_CEILING);
 	ck_assert_uint_eq(settings.memory_bytes, SETTINGS_DEFAULT_MEMORY);
+	ck_assert_uint_eq(settings.audit_every, 1000);
 }
 END_TEST
 
@@ -56,6 +57,9 @@ START_TEST(variables_set_what_they_say)
 {
 	ck_assert_uint_eq(read_with("SPPROF_RATE", "64K").interval_bytes, 64 << 10);
 	ck_assert_uint_eq(read_with("SPPROF_CEILING", "0").ceiling, 0);
+	ck_assert_uint_eq(read_with("SPPROF_AUDIT", "0").audit_every, 0);
+	ck_assert_uint_eq(read_with("SPPROF_AUDIT", "7").audit_every, 7);
+	ck_assert_uint_eq(read_with("SPPROF_AUDIT", "4G").audit_every, 1000);
 	ck_assert_uint_eq(read_with("SPPROF_MEMORY", "8M").memory_bytes, 8 << 20);
 	ck_assert_uint_eq(read_with("SPPROF_SEED", "42").seed, 42);
 	ck_assert(read_with("SPPROF_SEED", "0").has_seed);

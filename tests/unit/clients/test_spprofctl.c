@@ -72,6 +72,18 @@ static void answer_stats(int fd, int32_t pid)
 	stats.counters = counters;
 	stats.n_counters = 2;
 	stats.live_bytes = pid ? &live : NULL;
+	Spprof__V1__CaptureModule module = SPPROF__V1__CAPTURE_MODULE__INIT, *modules[] = {&module};
+	Spprof__V1__Capture capture = SPPROF__V1__CAPTURE__INIT;
+	module.path = (char *)"/lib/odd.so";
+	module.no_info = 12;
+	capture.confidence = SPPROF__V1__CAPTURE__CONFIDENCE__MEDIUM;
+	capture.recommendation = (char *)"build /lib/odd.so anew";
+	capture.truncated_percent = 12.5;
+	capture.audited = 40;
+	capture.agreement_percent = 100;
+	capture.modules = modules;
+	capture.n_modules = 1;
+	stats.capture = pid ? &capture : NULL;
 	response.kind_case = SPPROF__V1__RESPONSE__KIND_STATS;
 	response.stats = &stats;
 	fake_server_send(fd, &response);
@@ -340,6 +352,14 @@ START_TEST(stats_of_a_process_are_estimates_and_counters)
 	assert_has(result.out, "2..4 MiB");
 	assert_has(result.out, "1.50 KiB");
 	assert_has(result.out, "stood for by samples that found no room");
+	assert_has(result.out,
+		"capture confidence: medium (12.5% of the stacks are cut short, 0.0% have "
+		"guessed frames; libunwind agrees in 100.00% of 40): build /lib/odd.so "
+		"anew\n");
+	assert_has(result.out, "/lib/odd.so");
+	RUN("stats", "100", "--json");
+	assert_has(result.out, "\"confidence\": \"medium\"");
+	assert_has(result.out, "\"path\": \"/lib/odd.so\"");
 	RUN("stats", "--json");
 	ck_assert_int_eq(result.exit_code, CTL_OK);
 	ck_assert_str_eq(result.out, "{\n  \"counters\": {\n    \"lost_birth_ring_full_bytes\": "

@@ -14,6 +14,7 @@ static union {
 	struct wire_birth birth;
 	struct wire_death death;
 	struct wire_end end;
+	struct wire_audit audit;
 	uint8_t bytes[WIRE_RECORD_MAX + 64];
 } in;
 
@@ -70,6 +71,54 @@ START_TEST(answers_to_a_resync_name_an_epoch_that_can_be)
 		ck_assert_int_eq(record_decode(&in, sizeof(in), &size),
 			cases[i].can_be || epoch == 0 ? RECORD_DECODE_DEATH : -EBADMSG);
 	}
+}
+END_TEST
+
+START_TEST(the_parts_of_an_audit_are_accepted)
+{
+	static const uint16_t offsets[] = {0, 4096, 8192, 12288, 16384};
+
+	for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
+		size_t whole = fake_segment_audit(
+			&in, 7, WIRE_MAX_FRAMES, WIRE_AUDIT_STACK_MAX, offsets[i]);
+		ck_assert_int_eq(record_decode(&in, sizeof(in), &size), RECORD_DECODE_AUDIT);
+		ck_assert_uint_eq(size, whole);
+		ck_assert_uint_le(size, WIRE_RECORD_MAX);
+	}
+}
+END_TEST
+
+static void good_audit(void)
+{
+	fake_segment_audit(&in, 7, 3, 64, 24);
+	ck_assert_int_eq(record_decode(&in, sizeof(in), &size), RECORD_DECODE_AUDIT);
+}
+
+#define SPOILT(change)                                                                             \
+	do {                                                                                       \
+		good_audit();                                                                      \
+		change;                                                                            \
+		ck_assert_msg(record_decode(&in, sizeof(in), &size) == -EBADMSG, #change);         \
+	} while (0)
+
+START_TEST(an_audit_that_does_not_add_up_is_malformed)
+{
+	SPOILT(in.audit.id = 0);
+	SPOILT(in.audit.stop = WIRE_STOP_KINDS);
+	SPOILT(in.audit.frame_count = 0);
+	SPOILT(in.audit.frame_count = WIRE_MAX_FRAMES + 1);
+	SPOILT(in.audit.frame_count = 2);
+	SPOILT(in.audit.stack_bytes = 0);
+	SPOILT(in.audit.stack_bytes = 56);
+	SPOILT(in.audit.stack_bytes = 68);
+	SPOILT(in.audit.stack_bytes = WIRE_AUDIT_STACK_MAX + 8);
+	SPOILT(in.audit.offset = 32);
+	SPOILT(in.audit.offset = 20);
+	SPOILT(in.audit.offset = 0xfff8);
+	SPOILT(in.audit.sp = 0x7001);
+	SPOILT(in.audit.sp = UINT64_MAX - 7);
+	SPOILT(in.record.size = sizeof(struct wire_audit));
+	SPOILT(in.record.size += 8);
 }
 END_TEST
 
@@ -209,6 +258,8 @@ static Suite *suite(void)
 	tcase_add_test(t, a_live_is_a_birth_told_again);
 	tcase_add_test(t, a_live_whose_stack_was_not_kept_has_no_frames);
 	tcase_add_test(t, answers_to_a_resync_name_an_epoch_that_can_be);
+	tcase_add_test(t, the_parts_of_an_audit_are_accepted);
+	tcase_add_test(t, an_audit_that_does_not_add_up_is_malformed);
 	tcase_add_test(t, an_end_of_another_size_is_malformed);
 	tcase_add_test(t, a_death_is_accepted);
 	tcase_add_test(t, a_record_cut_off_anywhere_asks_for_more);

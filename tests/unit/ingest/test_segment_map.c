@@ -323,6 +323,9 @@ START_TEST(counters_are_copied)
 	ck_assert_uint_eq(counters.resync_slots, next + 5);
 	ck_assert_uint_eq(counters.resync_lives, next + 6);
 	ck_assert_uint_eq(counters.resync_refused, next + 7);
+	ck_assert_uint_eq(counters.audits, next + 8);
+	ck_assert_uint_eq(counters.audits_dropped, next + 9);
+	ck_assert_uint_eq(counters.audits_foreign, next + 10);
 	ck_assert_uint_eq(counters.map_levels, 3);
 }
 END_TEST

@@ -11,9 +11,17 @@
  *   nonsense  answers about other offsets
  *   stale     says that it has closed the file
  *   refuse    can't open it
+ *
+ * And of an audit, by the first file that is mapped:
+ *
+ *   answer    both agree                      differ  the second frame differs
+ *   again     the file was closed, at first   die, hang, nonsense  as above
+ *
+ * Without one it finds no rule for the first frame.
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +159,47 @@ static void look_up(uint32_t file, const Spprof__V1__SymbolizerLookup *lookup)
 	}
 }
 
+static void send_audited(uint32_t number, Spprof__V1__SymbolizerAudited__Verdict verdict,
+	Spprof__V1__SymbolizerAudited__Stop stop, size_t frames)
+{
+	Spprof__V1__SymbolizerReply reply = SPPROF__V1__SYMBOLIZER_REPLY__INIT;
+	Spprof__V1__SymbolizerAudited audited = SPPROF__V1__SYMBOLIZER_AUDITED__INIT;
+	audited.verdict = verdict;
+	audited.stop = stop;
+	audited.frames = (uint32_t)frames;
+	reply.file = number;
+	reply.kind_case = SPPROF__V1__SYMBOLIZER_REPLY__KIND_AUDITED;
+	reply.audited = &audited;
+	send_reply(&reply);
+}
+
+static void audit_stack(uint32_t number, const Spprof__V1__SymbolizerAudit *audit)
+{
+	static bool told;
+	const char *word = audit->n_mappings ? words[audit->mappings[0]->file % MAX_FILES] : "";
+	if (strcmp(word, "die") == 0)
+		_exit(9);
+	if (strcmp(word, "hang") == 0)
+		for (;;)
+			pause();
+	if (strcmp(word, "again") == 0 && !told) {
+		told = true;
+		send_error(number, ESTALE);
+	} else if (strcmp(word, "nonsense") == 0) {
+		send_audited(number, SPPROF__V1__SYMBOLIZER_AUDITED__VERDICT__AGREED,
+			SPPROF__V1__SYMBOLIZER_AUDITED__STOP__OUTERMOST, audit->n_frames + 1);
+	} else if (strcmp(word, "differ") == 0) {
+		send_audited(number, SPPROF__V1__SYMBOLIZER_AUDITED__VERDICT__DIFFERENT,
+			SPPROF__V1__SYMBOLIZER_AUDITED__STOP__NONE, 1);
+	} else if (*word == '\0') {
+		send_audited(number, SPPROF__V1__SYMBOLIZER_AUDITED__VERDICT__LONGER,
+			SPPROF__V1__SYMBOLIZER_AUDITED__STOP__NO_INFO, 1);
+	} else {
+		send_audited(number, SPPROF__V1__SYMBOLIZER_AUDITED__VERDICT__AGREED,
+			SPPROF__V1__SYMBOLIZER_AUDITED__STOP__OUTERMOST, audit->n_frames);
+	}
+}
+
 int main(void)
 {
 	send_ready();
@@ -168,6 +217,8 @@ int main(void)
 			open_file(request->file, fd);
 		else if (request->kind_case == SPPROF__V1__SYMBOLIZER_REQUEST__KIND_LOOKUP)
 			look_up(request->file, request->lookup);
+		else if (request->kind_case == SPPROF__V1__SYMBOLIZER_REQUEST__KIND_AUDIT)
+			audit_stack(request->file, request->audit);
 		if (fd >= 0)
 			close(fd);
 		spprof__v1__symbolizer_request__free_unpacked(request, NULL);

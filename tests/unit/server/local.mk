@@ -108,3 +108,11 @@ tests_unit_server_test_snapshot_draft_LDADD = $(server_test_all_ldadd)
 unit_tests += tests/unit/server/test_module_files
 tests_unit_server_test_module_files_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_module_files_LDADD = $(server_test_all_ldadd)
+
+unit_tests += tests/unit/server/test_auditor
+tests_unit_server_test_auditor_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_auditor_LDADD = $(server_test_all_ldadd)
+
+unit_tests += tests/unit/server/test_capture_confidence
+tests_unit_server_test_capture_confidence_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_capture_confidence_LDADD = $(server_test_all_ldadd)

@@ -57,3 +57,9 @@ tests_unit_symbolizer_test_service_slow_SOURCES = tests/unit/symbolizer/test_ser
 	$(symbolizer_places)
 tests_unit_symbolizer_test_service_slow_CPPFLAGS = $(symbolizer_test_cppflags) -DFLUSH_MS=0
 tests_unit_symbolizer_test_service_slow_LDADD = $(symbolizer_test_ldadd)
+
+# Its own stack is what it looks at: the leaf must have a frame pointer.
+unit_tests += tests/unit/symbolizer/test_audit
+tests_unit_symbolizer_test_audit_CPPFLAGS = $(symbolizer_test_cppflags) -I$(srcdir)/tests/programs
+tests_unit_symbolizer_test_audit_CFLAGS = $(AM_CFLAGS) -fno-omit-frame-pointer -fno-optimize-sibling-calls -fexceptions
+tests_unit_symbolizer_test_audit_LDADD = libunwindtruth.la $(symbolizer_test_ldadd)

@@ -133,6 +133,50 @@ static void open_well(uint32_t key, const char *name)
 	drop(reply);
 }
 
+/* Of a stack of nothing, whose one frame lies in this file if `file` is not 0. */
+static void send_audit(uint32_t number, uint32_t file, size_t frame_count, size_t mapping_count)
+{
+	static uint64_t frames[1024] = {0x401000};
+	Spprof__V1__SymbolizerRequest request = SPPROF__V1__SYMBOLIZER_REQUEST__INIT;
+	Spprof__V1__SymbolizerAudit body = SPPROF__V1__SYMBOLIZER_AUDIT__INIT;
+	Spprof__V1__SymbolizerMapping mapping = SPPROF__V1__SYMBOLIZER_MAPPING__INIT;
+	Spprof__V1__SymbolizerMapping *mappings[64];
+	for (size_t i = 0; i < 64; i++)
+		mappings[i] = &mapping;
+	mapping.file = file;
+	body.pc = frames[0];
+	body.sp = 0x7000;
+	body.frames = frames;
+	body.n_frames = frame_count;
+	body.mappings = mappings;
+	body.n_mappings = mapping_count;
+	request.file = number;
+	request.kind_case = SPPROF__V1__SYMBOLIZER_REQUEST__KIND_AUDIT;
+	request.audit = &body;
+	send_request(&request, -1);
+}
+
+START_TEST(an_audit_gets_a_verdict_or_an_error)
+{
+	send_audit(7, 0, 2, 0);
+	Spprof__V1__SymbolizerReply *reply = receive();
+	ck_assert_uint_eq(reply->file, 7);
+	ck_assert_int_eq(reply->kind_case, SPPROF__V1__SYMBOLIZER_REPLY__KIND_AUDITED);
+	ck_assert_int_eq(reply->audited->verdict, SPPROF__V1__SYMBOLIZER_AUDITED__VERDICT__LONGER);
+	ck_assert_int_eq(reply->audited->stop, SPPROF__V1__SYMBOLIZER_AUDITED__STOP__NO_INFO);
+	ck_assert_uint_eq(reply->audited->frames, 1);
+	drop(reply);
+	send_audit(8, 99, 2, 1);
+	assert_error(8, ESTALE);
+	send_audit(9, 0, 0, 0);
+	assert_error(9, EINVAL);
+	send_audit(10, 0, 513, 0);
+	assert_error(10, EINVAL);
+	send_audit(11, 0, 1, 49);
+	assert_error(11, EINVAL);
+}
+END_TEST
+
 START_TEST(it_ends_when_the_daemon_closes_the_socket)
 {
 	close(daemon_end);
@@ -324,6 +368,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_packet_larger_than_agreed_ends_it);
 	tcase_add_test(t, an_open_without_a_file_ends_it);
 	tcase_add_test(t, what_it_does_not_have_is_stale);
+	tcase_add_test(t, an_audit_gets_a_verdict_or_an_error);
 	tcase_add_test(t, bad_requests_about_good_files_are_answered);
 	tcase_add_test(t, the_file_used_least_recently_is_closed);
 	tcase_add_test(t, large_files_are_closed_earlier);

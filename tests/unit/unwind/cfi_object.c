@@ -23,7 +23,8 @@ void cfi_object_init(void)
 
 void cfi_object_put(const void *bytes, size_t size)
 {
-	ck_assert_uint_le(cfi_object_size + size, CFI_OBJECT_MAX);
+	if (cfi_object_size + size > CFI_OBJECT_MAX)
+		ck_abort_msg("too large an object");
 	if (size)
 		memcpy(cfi_object_bytes + cfi_object_size, bytes, size);
 	cfi_object_size += size;

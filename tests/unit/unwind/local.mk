@@ -46,6 +46,27 @@ tests_unit_unwind_test_walk_stacks_CPPFLAGS = $(unwind_test_cppflags)
 tests_unit_unwind_test_walk_stacks_CFLAGS = $(unwind_test_cflags)
 tests_unit_unwind_test_walk_stacks_LDADD = $(unwind_test_ldadd)
 
+unit_tests += tests/unit/unwind/test_walk_guess
+tests_unit_unwind_test_walk_guess_SOURCES = tests/unit/unwind/test_walk_guess.c \
+	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
+tests_unit_unwind_test_walk_guess_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_walk_guess_CFLAGS = $(unwind_test_cflags)
+tests_unit_unwind_test_walk_guess_LDADD = $(unwind_test_ldadd)
+
+unit_tests += tests/unit/unwind/test_walk_coroutines
+tests_unit_unwind_test_walk_coroutines_SOURCES = tests/unit/unwind/test_walk_coroutines.c \
+	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
+tests_unit_unwind_test_walk_coroutines_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_walk_coroutines_CFLAGS = $(unwind_test_cflags)
+tests_unit_unwind_test_walk_coroutines_LDADD = $(unwind_test_ldadd)
+
+unit_tests += tests/unit/unwind/test_walk_memo
+tests_unit_unwind_test_walk_memo_SOURCES = tests/unit/unwind/test_walk_memo.c \
+	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
+tests_unit_unwind_test_walk_memo_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_walk_memo_CFLAGS = $(unwind_test_cflags)
+tests_unit_unwind_test_walk_memo_LDADD = $(unwind_test_ldadd)
+
 unit_tests += tests/unit/unwind/test_walk_holes
 tests_unit_unwind_test_walk_holes_SOURCES = tests/unit/unwind/test_walk_holes.c \
 	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
@@ -73,6 +94,36 @@ tests_unit_unwind_test_walk_loader_CPPFLAGS = $(unwind_test_cppflags)
 tests_unit_unwind_test_walk_loader_CFLAGS = $(unwind_test_cflags)
 tests_unit_unwind_test_walk_loader_LDADD = $(unwind_test_ldadd)
 
+# The walk on a glibc that has no _dl_find_object(): by a list of objects, as everything else.
+check_LTLIBRARIES += libunwindlisted.la
+libunwindlisted_la_CPPFLAGS = $(agent_cppflags) -DOBJECTS_FINDER='"function_of_a_later_libc"'
+libunwindlisted_la_CFLAGS = $(agent_cflags)
+libunwindlisted_la_SOURCES = $(unwind_sources)
+unwind_listed_ldadd = libunwindlisted.la libunwindtruth.la $(CHECK_LIBS)
+
+unit_tests += tests/unit/unwind/test_object_list
+tests_unit_unwind_test_object_list_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_object_list_LDADD = $(unwind_test_ldadd)
+
+unit_tests += tests/unit/unwind/test_walk_listed
+tests_unit_unwind_test_walk_listed_SOURCES = $(tests_unit_unwind_test_walk_SOURCES)
+tests_unit_unwind_test_walk_listed_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_walk_listed_CFLAGS = $(unwind_test_cflags)
+tests_unit_unwind_test_walk_listed_LDADD = $(unwind_listed_ldadd)
+
+unit_tests += tests/unit/unwind/test_walk_loader_listed
+tests_unit_unwind_test_walk_loader_listed_SOURCES = $(tests_unit_unwind_test_walk_loader_SOURCES)
+tests_unit_unwind_test_walk_loader_listed_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_walk_loader_listed_CFLAGS = $(unwind_test_cflags)
+tests_unit_unwind_test_walk_loader_listed_LDADD = $(unwind_listed_ldadd)
+
+unit_tests += tests/unit/unwind/test_walk_holes_listed
+tests_unit_unwind_test_walk_holes_listed_SOURCES = $(tests_unit_unwind_test_walk_holes_SOURCES)
+tests_unit_unwind_test_walk_holes_listed_CPPFLAGS = $(unwind_test_cppflags)
+tests_unit_unwind_test_walk_holes_listed_CFLAGS = $(unwind_test_cflags)
+tests_unit_unwind_test_walk_holes_listed_LDFLAGS = $(tests_unit_unwind_test_walk_holes_LDFLAGS)
+tests_unit_unwind_test_walk_holes_listed_LDADD = $(unwind_listed_ldadd)
+
 # Real programs under a preload that compares our walk with libgcc's.
 check_LTLIBRARIES += tests/programs/unwind_oracle.la
 tests_programs_unwind_oracle_la_SOURCES = $(unwind_sources) \
@@ -80,4 +131,9 @@ tests_programs_unwind_oracle_la_SOURCES = $(unwind_sources) \
 tests_programs_unwind_oracle_la_CPPFLAGS = $(unwind_test_cppflags)
 tests_programs_unwind_oracle_la_CFLAGS = $(agent_cflags) -fno-omit-frame-pointer -fno-optimize-sibling-calls
 tests_programs_unwind_oracle_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+check_LTLIBRARIES += tests/programs/unwind_oracle_listed.la
+tests_programs_unwind_oracle_listed_la_SOURCES = $(tests_programs_unwind_oracle_la_SOURCES)
+tests_programs_unwind_oracle_listed_la_CPPFLAGS = $(libunwindlisted_la_CPPFLAGS) $(unwind_test_cppflags)
+tests_programs_unwind_oracle_listed_la_CFLAGS = $(tests_programs_unwind_oracle_la_CFLAGS)
+tests_programs_unwind_oracle_listed_la_LDFLAGS = $(tests_programs_unwind_oracle_la_LDFLAGS)
 dist_check_SCRIPTS += tests/unit/unwind/test_oracle

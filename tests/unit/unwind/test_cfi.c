@@ -1,8 +1,11 @@
 /* Programs written by hand: what compilers and assemblers write, what is beyond a step, what is
  * malformed. */
 #define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "cfi_object.h"
+#include "support/random.h"
 #include "support/tap_main.h"
 
 static enum cfi_verdict verdict_of(const struct cfi_entry *entry)
@@ -254,6 +257,75 @@ START_TEST(malformed_programs_are_unsupported)
 }
 END_TEST
 
+/* -- anything at all -- */
+
+enum { RANDOM_OBJECTS = 300000 };
+
+static struct random random_state = {1};
+
+/* Most of it whole instructions. */
+static size_t randomize(uint8_t *bytes, size_t most)
+{
+	const struct cfi_program usual[] = {CFI_PROGRAM(0x41), CFI_PROGRAM(0x7f),
+		CFI_PROGRAM(0x02, 200), CFI_PROGRAM(0x0e, 16), CFI_PROGRAM(0x0d, 6),
+		CFI_PROGRAM(0x86, 2), CFI_PROGRAM(0x8c, 3), CFI_PROGRAM(0xc6), CFI_PROGRAM(0x0a),
+		CFI_PROGRAM(0x0b), CFI_PROGRAM(0x0f, 3, 0x76, 0x78, 0x06),
+		CFI_PROGRAM(0x10, 6, 2, 0x76, 0), CFI_PROGRAM(0x2e, 16), CFI_PROGRAM(0x07, 16)};
+	size_t size = 0;
+	for (uint64_t count = random_below(&random_state, 8); count && size + 8 < most; count--) {
+		const struct cfi_program *next =
+			&usual[random_below(&random_state, sizeof(usual) / sizeof(usual[0]))];
+		if (random_below(&random_state, 8)) {
+			memcpy(bytes + size, next->bytes, next->size);
+			size += next->size;
+		} else {
+			bytes[size++] = (uint8_t)random_next(&random_state);
+		}
+	}
+	return size;
+}
+
+static void damage(uint64_t bits)
+{
+	for (; bits; bits--)
+		cfi_object_bytes[random_below(&random_state, cfi_object_size)] ^=
+			(uint8_t)(1u << random_below(&random_state, 8));
+}
+
+static enum cfi_verdict verdict_of_random(void)
+{
+	uint8_t common[48], own[64];
+	struct cfi_step step;
+	const struct cfi_program after_call = CFI_AFTER_CALL,
+				 random = {common, randomize(common, sizeof(common))};
+	struct cfi_entry entry = {.common = random_below(&random_state, 4) ? after_call : random,
+		.own = {own, randomize(own, sizeof(own))}};
+	cfi_object_build(&entry);
+	damage(random_below(&random_state, 4));
+	return cfi_object_find((uint32_t)random_below(&random_state, CFI_OBJECT_CODE_BYTES), &step);
+}
+
+/* SPPROF_STRESS times as many. */
+START_TEST(random_programs_in_damaged_tables_harm_nothing)
+{
+	const char *scale = getenv("SPPROF_STRESS");
+	unsigned long count = RANDOM_OBJECTS, verdicts[CFI_UNSUPPORTED + 1] = {0};
+	count *= scale && atoi(scale) > 0 ? strtoul(scale, NULL, 10) : 1;
+	for (unsigned long i = 0; i < count; i++) {
+		enum cfi_verdict verdict = verdict_of_random();
+		if (verdict > CFI_UNSUPPORTED) /* libcheck writes down every assertion that holds */
+			ck_abort_msg("object %lu", i);
+		verdicts[verdict]++;
+	}
+	printf("# %lu objects; step %lu, end %lu, signal %lu, no info %lu, unsupported %lu\n",
+		count, verdicts[0], verdicts[1], verdicts[2], verdicts[3], verdicts[4]);
+	ck_assert_uint_gt(verdicts[CFI_STEP], count / 20);
+	ck_assert_uint_gt(verdicts[CFI_END], count / 100);
+	ck_assert_uint_gt(verdicts[CFI_NO_INFO], count / 100);
+	ck_assert_uint_gt(verdicts[CFI_UNSUPPORTED], count / 20);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("cfi");
@@ -272,6 +344,8 @@ static Suite *make_suite(void)
 	tcase_add_test(tcase, rules_that_a_step_cannot_say_are_unsupported);
 	tcase_add_test(tcase, a_lost_frame_pointer_does_not_spoil_the_step);
 	tcase_add_test(tcase, malformed_programs_are_unsupported);
+	tcase_add_test(tcase, random_programs_in_damaged_tables_harm_nothing);
+	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -298,6 +298,7 @@ static Suite *make_suite(void)
 	TCase *packing = tcase_create("packing");
 	TCase *threads = tcase_create("threads");
 	TCase *flush = tcase_create("flush");
+	tcase_set_timeout(packing, 60);
 	tcase_set_timeout(threads, 60);
 	tcase_add_test(packing, every_plain_rule_survives_packing);
 	tcase_add_test(packing, odd_rules_survive_in_the_side_table);

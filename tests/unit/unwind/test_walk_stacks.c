@@ -14,7 +14,7 @@
 #include "unwind_judge.h"
 #include "unwind_truth.h"
 
-enum { PAGE = 4096, STACK_PAGES = 64, THREAD_PAGES = 512, RANDOM_WALKS = 60000 };
+enum { PAGE = 4096, STACK_PAGES = 64, THREAD_PAGES = 512, RANDOM_WALKS = 150000 };
 
 static struct unwind_judgement last;
 static unsigned judged[UNWIND_WRONG + 1];
@@ -198,13 +198,14 @@ static uintptr_t deepest_touched;
 static __attribute__((noinline)) void measure_stack(void)
 {
 	static uint64_t frames[WIRE_MAX_FRAMES];
+	static struct memo memo;
 	struct walk_regs regs = UNWIND_JUDGE_CALLER();
 	struct walk_result result;
 	volatile uint8_t *here;
 	__asm__ volatile("mov %%rsp, %0" : "=r"(here));
 	for (int i = 1; i <= ROOM; i++)
 		here[-i] = PAINT;
-	walk_stack(&regs, frames, WIRE_MAX_FRAMES, &result);
+	walk_with_memo(&memo, &regs, frames, WIRE_MAX_FRAMES, &result);
 	for (int i = ROOM; i > 0 && here[-i] == PAINT; i--)
 		deepest_touched = (uintptr_t)i - 1;
 	ck_assert_int_eq(result.stop, WIRE_STOP_END);
@@ -273,15 +274,40 @@ static void fill(uint8_t *stack)
 		((uintptr_t *)stack)[i] = random_word(stack);
 }
 
+/* SPPROF_STRESS times as many. */
+static unsigned long random_walks(void)
+{
+	const char *scale = getenv("SPPROF_STRESS");
+	unsigned long times = scale ? strtoul(scale, NULL, 10) : 1;
+	return RANDOM_WALKS * (times ? times : 1);
+}
+
+/* With a memo of whatever was walked last, and without: the same comes out. */
+static struct walk_result walk_twice(const struct walk_regs *regs)
+{
+	static uint64_t frames[2][WIRE_MAX_FRAMES];
+	static struct memo memo;
+	struct walk_result result, again;
+	walk_with_memo(&memo, regs, frames[0], WIRE_MAX_FRAMES, &result);
+	walk_stack(regs, frames[1], WIRE_MAX_FRAMES, &again);
+	/* libcheck writes down every assertion that holds. */
+	if (result.frame_count < 1 || result.frame_count > WIRE_MAX_FRAMES ||
+		result.stop >= WIRE_STOP_KINDS)
+		ck_abort_msg("%u frames, stop %u", result.frame_count, result.stop);
+	if (result.frame_count != again.frame_count || result.stop != again.stop ||
+		result.guessed != again.guessed ||
+		memcmp(frames[0], frames[1], result.frame_count * sizeof(frames[0][0])) != 0)
+		ck_abort_msg("the memo makes a difference");
+	return result;
+}
+
 START_TEST(random_stacks_and_registers_crash_no_walk)
 {
-	uint64_t frames[WIRE_MAX_FRAMES];
-	uint64_t found = 0;
+	uint64_t found = 0, guessed = 0;
 	uint8_t *stack = map_stack();
-	for (int i = 0; i < RANDOM_WALKS; i++) {
+	for (unsigned long i = 0; i < random_walks(); i++) {
 		if (i % 200 == 0)
 			fill(stack);
-		struct walk_result result;
 		struct walk_regs regs = {random_pc(),
 			(uintptr_t)stack + next_random() % (STACK_PAGES * PAGE / 8) * 8,
 			random_word(stack)};
@@ -289,34 +315,30 @@ START_TEST(random_stacks_and_registers_crash_no_walk)
 			regs.sp = random_word(stack);
 		if (i % 64 == 1)
 			regs.sp = (uintptr_t)stack + STACK_PAGES * PAGE - 8 * (next_random() % 4);
-		walk_stack(&regs, frames, WIRE_MAX_FRAMES, &result);
-		ck_assert_uint_ge(result.frame_count, 1);
-		ck_assert_uint_le(result.frame_count, WIRE_MAX_FRAMES);
-		ck_assert_uint_lt(result.stop, WIRE_STOP_KINDS);
+		struct walk_result result = walk_twice(&regs);
 		found += result.frame_count - 1;
+		guessed += result.guessed;
 		stopped[result.stop]++;
 	}
-	printf("# %lu frames; end %u, max %u, no info %u, bounds %u, unsupported %u\n",
-		(unsigned long)found, stopped[0], stopped[1], stopped[2], stopped[3], stopped[4]);
+	printf("# %lu frames, %lu guessed; end %u, max %u, no info %u, bounds %u, unsupported %u\n",
+		(unsigned long)found, (unsigned long)guessed, stopped[0], stopped[1], stopped[2],
+		stopped[3], stopped[4]);
 	/* The walks do get somewhere: otherwise nothing was tried. */
-	ck_assert_uint_gt(found, RANDOM_WALKS / 4);
-	ck_assert_uint_gt(stopped[WIRE_STOP_BOUNDS], RANDOM_WALKS / 100);
+	ck_assert_uint_gt(found, random_walks() / 4);
+	ck_assert_uint_gt(stopped[WIRE_STOP_BOUNDS], random_walks() / 100);
 }
 END_TEST
 
 START_TEST(random_words_on_the_own_stack_crash_no_walk)
 {
 	volatile uintptr_t words[4096];
-	uint64_t frames[WIRE_MAX_FRAMES];
-	for (int i = 0; i < RANDOM_WALKS; i++) {
-		struct walk_result result;
+	for (unsigned long i = 0; i < random_walks(); i++) {
 		if (i % 200 == 0)
 			for (int k = 0; k < 4096; k++)
 				words[k] = random_word((uint8_t *)words);
 		struct walk_regs regs = {random_pc(), (uintptr_t)&words[next_random() % 4096],
 			random_word((uint8_t *)words)};
-		walk_stack(&regs, frames, WIRE_MAX_FRAMES, &result);
-		ck_assert_uint_lt(result.stop, WIRE_STOP_KINDS);
+		walk_twice(&regs);
 	}
 }
 END_TEST
