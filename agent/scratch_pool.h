@@ -6,6 +6,7 @@
  */
 #pragma once
 #include <stdint.h>
+#include "heap_map.h"
 #include "spprof/wire/record.h"
 #include "unwind/memo.h"
 
@@ -15,6 +16,7 @@ struct scratch {
 		uint8_t bytes[WIRE_RECORD_MAX];
 	};
 	struct memo memo;
+	struct heap_map_entry entry; /* of the sample in hand */
 	uint32_t since_audit; /* samples captured here since one was audited; the holder's alone */
 };
 

@@ -202,9 +202,9 @@ static uint32_t keep_stack(const struct stack_view *view)
 	return stack;
 }
 
-static void capture(
-	struct scratch *scratch, struct heap_map_entry *entry, const struct walk_regs *caller)
+static void capture(struct scratch *scratch, const struct walk_regs *caller)
 {
+	struct heap_map_entry *entry = &scratch->entry;
 	struct wire_birth *birth = &scratch->birth;
 	struct walk_result walk;
 	struct stack_view view = {.frames = birth->frames, .module_epoch = walk_epoch()};
@@ -238,24 +238,26 @@ void tracker_birth(
 		lose(WIRE_LOSS_REENTRY, sampler_weight(size, interval_bytes));
 		return;
 	}
-	struct heap_map_entry entry = {
-		.address = (uintptr_t)address,
-		.size_bytes = size,
-		.interval_bytes = interval_bytes,
-		.birth_ns = lifecycle_now_ns(),
-		.tid = thread_state_tid(),
-	};
-	struct scratch *scratch = scratch_pool_lease(entry.tid, &word);
+	uint64_t now_ns = lifecycle_now_ns();
+	uint32_t tid = thread_state_tid();
+	struct scratch *scratch = scratch_pool_lease(tid, &word);
 	if (scratch) {
-		capture(scratch, &entry, caller);
+		scratch->entry = (struct heap_map_entry){
+			.address = (uintptr_t)address,
+			.size_bytes = size,
+			.interval_bytes = interval_bytes,
+			.birth_ns = now_ns,
+			.tid = tid,
+		};
+		capture(scratch, caller);
 		scratch_pool_release(scratch, word);
 	} else {
 		lose(WIRE_LOSS_NO_SCRATCH, sampler_weight(size, interval_bytes));
-		scratch_pool_reap(entry.birth_ns);
+		scratch_pool_reap(now_ns);
 	}
 	flush_filter_counts(thread);
-	sampler_brake(entry.birth_ns,
-		heap_map_crowded(&lifecycle.map) || stack_store_crowded(&lifecycle.stacks));
+	sampler_brake(
+		now_ns, heap_map_crowded(&lifecycle.map) || stack_store_crowded(&lifecycle.stacks));
 	take_turn();
 	reentry_guard_leave(thread);
 }
