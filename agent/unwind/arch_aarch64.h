@@ -7,6 +7,7 @@ enum {
 	ARCH_DWARF_FP = 29,
 	ARCH_DWARF_RA = 30,
 	ARCH_DWARF_SP = 31,
+	ARCH_DWARF_THIRD = 0x8d, /* no register has this number */
 	/* `bl` leaves the return address in a register; a function that calls others saves it where
 	 * it likes. */
 	ARCH_HAS_LINK = 1,
@@ -20,7 +21,7 @@ enum {
 	/* A handler's CFA is the address of siginfo, the ucontext follows; the interrupted registers
 	 * lie at: */
 	ARCH_SIGNAL_FP = 544,
-	ARCH_SIGNAL_LINK = 552,
+	ARCH_SIGNAL_THIRD = 552, /* the link register */
 	ARCH_SIGNAL_SP = 560,
 	ARCH_SIGNAL_PC = 568,
 	/* Where a frame pointer is kept, the caller's stack pointer is right above the record to
@@ -49,24 +50,4 @@ static inline uintptr_t arch_strip(uintptr_t return_address)
 	register uintptr_t x30 __asm__("x30") = return_address;
 	__asm__("hint #7" : "+r"(x30));
 	return x30;
-}
-
-/* The return address in its register, of the frame that a signal interrupted and no other; 0: none.
- * The stack pointer tells that frame. */
-struct arch_link {
-	uintptr_t address, sp;
-};
-
-static inline void arch_link_set(struct arch_link *link, uintptr_t address, uintptr_t sp)
-{
-	link->address = address;
-	link->sp = sp;
-}
-
-/* That of the frame at `sp`; once, for a frame of no size leaves the stack pointer as it is. */
-static inline uintptr_t arch_link_take(struct arch_link *link, uintptr_t sp)
-{
-	uintptr_t address = sp == link->sp ? link->address : 0;
-	link->address = 0;
-	return address;
 }

@@ -7,6 +7,8 @@ enum {
 	ARCH_DWARF_FP = 6,
 	ARCH_DWARF_SP = 7,
 	ARCH_DWARF_RA = 16,
+	/* r10: leads to a realigned frame until that has saved its frame pointer. */
+	ARCH_DWARF_THIRD = 10,
 	/* `call` pushes the return address, so it can be nowhere else. */
 	ARCH_HAS_LINK = 0,
 	ARCH_RA_FROM_CFA = -8,
@@ -20,7 +22,7 @@ enum {
 	ARCH_SIGNAL_FP = 120,
 	ARCH_SIGNAL_SP = 160,
 	ARCH_SIGNAL_PC = 168,
-	ARCH_SIGNAL_LINK = ARCH_SIGNAL_PC, /* there is no such register */
+	ARCH_SIGNAL_THIRD = 56,
 	/* Where a frame pointer is kept, the caller's stack pointer is right above the record to
 	 * which it points: else that is not known without CFI, and nothing can be guessed. */
 	ARCH_RECORD_ENDS_FRAME = 1,
@@ -40,19 +42,4 @@ enum {
 static inline uintptr_t arch_strip(uintptr_t return_address)
 {
 	return return_address;
-}
-
-/* What a walk keeps of a register that this architecture does not have. */
-struct arch_link {
-};
-
-static inline void arch_link_set(struct arch_link *link, uintptr_t address, uintptr_t sp)
-{
-	(void)link, (void)address, (void)sp;
-}
-
-static inline uintptr_t arch_link_take(struct arch_link *link, uintptr_t sp)
-{
-	(void)link, (void)sp;
-	return 0;
 }

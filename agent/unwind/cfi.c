@@ -74,7 +74,7 @@ enum place {
 	PLACE_OTHER,
 };
 
-enum base { BASE_SP, BASE_FP, BASE_OTHER };
+enum base { BASE_SP, BASE_FP, BASE_THIRD, BASE_OTHER };
 
 enum cfa_form {
 	CFA_UNSET,
@@ -151,6 +151,8 @@ static enum base base_of(uint64_t reg)
 {
 	if (reg == ARCH_DWARF_SP)
 		return BASE_SP;
+	if (reg == ARCH_DWARF_THIRD)
+		return BASE_THIRD;
 	return reg == ARCH_DWARF_FP ? BASE_FP : BASE_OTHER;
 }
 
@@ -411,8 +413,10 @@ static enum cfi_fp fp_of(const struct row *row)
 
 static bool is_known_cfa(const struct row *row)
 {
-	return (row->cfa_form == CFA_IS_BASE || row->cfa_form == CFA_IS_LOADED) &&
-	       row->cfa_base != BASE_OTHER && row->cfa_offset != OFFSET_UNKNOWN;
+	if (row->cfa_base == BASE_OTHER || row->cfa_offset == OFFSET_UNKNOWN)
+		return false;
+	return row->cfa_form == CFA_IS_BASE ||
+	       (row->cfa_form == CFA_IS_LOADED && row->cfa_base != BASE_THIRD);
 }
 
 /* Where the architecture can have put it, and a step can say so. */
@@ -436,6 +440,7 @@ static enum cfi_verdict judge(bool is_signal_frame, const struct row *row, struc
 	step->cfa_offset = row->cfa_offset;
 	step->cfa_addend = row->cfa_addend;
 	step->base_is_fp = row->cfa_base == BASE_FP;
+	step->base_is_third = row->cfa_base == BASE_THIRD;
 	step->dereferenced = row->cfa_form == CFA_IS_LOADED;
 	step->ra_in_register = row->ra == PLACE_SAME;
 	step->ra_offset = step->ra_in_register ? 0 : row->ra_offset;

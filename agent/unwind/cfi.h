@@ -41,7 +41,8 @@ struct cfi_step {
 	int32_t fp_offset;
 	int32_t ra_offset;
 	uint16_t cfa_addend;
-	bool base_is_fp; /* else the stack pointer */
+	bool base_is_fp;    /* else the stack pointer */
+	bool base_is_third; /* but this one: ARCH_DWARF_THIRD, of a frame that has not called anyone */
 	bool dereferenced;
 	bool ra_in_register; /* of a frame that has not called anyone */
 	uint8_t fp;	     /* enum cfi_fp */

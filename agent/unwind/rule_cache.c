@@ -26,7 +26,7 @@ static _Atomic uint32_t epoch;
  * A side word. After the flags the numbers, as wide as the architecture needs them; offsets are
  * signed and in units of 8. A number of no bits is always 0:
  *   [0] 1    [1] base is the frame pointer    [2] dereferenced    [4:3] enum cfi_fp
- *   [5] return address in its register
+ *   [5] return address in its register, or base is the third one: no architecture has both
  *   CFA's offset, frame pointer's offset, return address's offset, addend
  */
 enum {
@@ -64,7 +64,8 @@ static uint64_t side_word(const struct cfi_step *step)
 		return 0;
 	uint64_t addend = RULE_CACHE_ADDEND_BITS ? (uint64_t)step->cfa_addend << ADDEND_SHIFT : 0;
 	return 1 | (uint64_t)step->base_is_fp << 1 | (uint64_t)step->dereferenced << 2 |
-	       (uint64_t)step->fp << 3 | (uint64_t)step->ra_in_register << 5 |
+	       (uint64_t)step->fp << 3 |
+	       (uint64_t)(step->ra_in_register || step->base_is_third) << 5 |
 	       field(step->cfa_offset, RULE_CACHE_CFA_BITS, CFA_SHIFT) |
 	       field(step->fp_offset, RULE_CACHE_FP_BITS, FP_SHIFT) |
 	       field(ra_offset, RULE_CACHE_RA_BITS, RA_SHIFT) | addend;
@@ -97,7 +98,8 @@ static enum cfi_verdict side_get(uint32_t index, struct cfi_step *step)
 	step->base_is_fp = word >> 1 & 1;
 	step->dereferenced = word >> 2 & 1;
 	step->fp = word >> 3 & 3;
-	step->ra_in_register = word >> 5 & 1;
+	step->ra_in_register = ARCH_HAS_LINK && word >> 5 & 1;
+	step->base_is_third = !ARCH_HAS_LINK && word >> 5 & 1;
 	step->cfa_offset = signed_field(word, RULE_CACHE_CFA_BITS, CFA_SHIFT);
 	step->fp_offset = signed_field(word, RULE_CACHE_FP_BITS, FP_SHIFT);
 	step->ra_offset = signed_field(word, RULE_CACHE_RA_BITS, RA_SHIFT) + ARCH_RA_FROM_CFA;

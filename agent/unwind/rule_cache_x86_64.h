@@ -57,8 +57,8 @@ static inline uintptr_t rule_cache_ra(uint32_t rule, uintptr_t cfa)
 static inline uint32_t rule_cache_pack_plain(const struct cfi_step *step)
 {
 	uint32_t slot = 0;
-	if (step->dereferenced || step->cfa_addend || step->cfa_offset <= 0 ||
-		step->cfa_offset & 7 || step->cfa_offset >> 3 >= 1 << 12)
+	if (step->dereferenced || step->base_is_third || step->cfa_addend ||
+		step->cfa_offset <= 0 || step->cfa_offset & 7 || step->cfa_offset >> 3 >= 1 << 12)
 		return 0;
 	if (step->fp == CFI_FP_AT_CFA && !(step->fp_offset & 7) && step->fp_offset <= -16 &&
 		step->fp_offset >= -8 * RULE_CACHE_NOT_PLAIN)

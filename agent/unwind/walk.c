@@ -130,9 +130,9 @@ struct place {
 struct journey {
 	struct stack_bounds bounds;
 	uint16_t guessed;
-	uint16_t chain; /* records that were followed and are not believed yet */
-	uint16_t solid; /* frames before those */
-	struct arch_link link;
+	uint16_t chain;	   /* records that were followed and are not believed yet */
+	uint16_t solid;	   /* frames before those */
+	uintptr_t context; /* of the signal whose interrupted frame comes next; 0: none */
 };
 
 _Static_assert(WIRE_MAX_FRAMES <= UINT16_MAX, "a journey counts a walk's frames");
@@ -147,7 +147,7 @@ static int step_signal(struct place *place, struct journey *journey)
 	place->pc = place->lookup = load(context + ARCH_SIGNAL_PC);
 	place->sp = load(context + ARCH_SIGNAL_SP);
 	place->fp = load(context + ARCH_SIGNAL_FP);
-	arch_link_set(&journey->link, load(context + ARCH_SIGNAL_LINK), place->sp);
+	journey->context = context;
 	if (!place->pc) /* a call through a null pointer: the outermost frame is elsewhere */
 		return WIRE_STOP_NO_INFO;
 	stack_bounds_resume(bounds, place->sp);
@@ -163,15 +163,27 @@ static bool load_admitted(struct stack_bounds *bounds, uintptr_t address, uintpt
 	return true;
 }
 
+/* The third register, which a call does not keep: known of the frame that a signal interrupted, and
+ * taken once, since a frame of no size leaves the stack pointer by which it is told as it is. */
+static FOREIGN uintptr_t take_third(const struct place *place, struct journey *journey)
+{
+	uintptr_t context = journey->context;
+	journey->context = 0;
+	if (!context || load(context + ARCH_SIGNAL_SP) != place->sp)
+		return 0;
+	return load(context + ARCH_SIGNAL_THIRD);
+}
+
 /* A step in all generality; the loop below does the plain ones in a few instructions. */
 static int step_any(struct place *place, struct journey *journey, const struct cfi_step *step)
 {
 	struct stack_bounds *bounds = &journey->bounds;
 	bool linked = ARCH_HAS_LINK && step->ra_in_register;
-	uintptr_t link = linked ? arch_link_take(&journey->link, place->sp) : 0;
-	if (linked && !link)
+	uintptr_t third = 0;
+	if ((linked || step->base_is_third) && !(third = take_third(place, journey)))
 		return WIRE_STOP_UNSUPPORTED;
-	uintptr_t cfa = (step->base_is_fp ? place->fp : place->sp) + (uintptr_t)step->cfa_offset;
+	uintptr_t base = step->base_is_fp ? place->fp : place->sp;
+	uintptr_t cfa = (step->base_is_third ? third : base) + (uintptr_t)step->cfa_offset;
 	if (step->dereferenced && !load_admitted(bounds, cfa, &cfa))
 		return WIRE_STOP_BOUNDS;
 	cfa += step->cfa_addend;
@@ -187,7 +199,7 @@ static int step_any(struct place *place, struct journey *journey, const struct c
 		place->fp = 0; /* no frame lies there: who needs it ends the walk by its bounds */
 	uintptr_t ra = ARCH_HAS_LINK ? (uintptr_t)step->ra_offset : (uintptr_t)ARCH_RA_FROM_CFA;
 	if (linked)
-		place->pc = link;
+		place->pc = third;
 	else if (!load_admitted(bounds, cfa + ra, &place->pc))
 		return WIRE_STOP_BOUNDS;
 	place->pc = arch_strip(place->pc);
@@ -281,7 +293,6 @@ static FOREIGN inline __attribute__((always_inline)) void walk(struct memo *memo
 	int stop = WIRE_STOP_MAX;
 
 	struct memo_entry *next = memo ? memo_seek(memo_begin(memo), sp) : NULL;
-	arch_link_set(&journey.link, 0, 0);
 	stack_bounds_begin(&journey.bounds, sp);
 	for (;;) {
 		uint32_t rule =

@@ -29,6 +29,7 @@ static void check_packing(const struct cfi_step *step)
 		if (out.cfa_offset != step->cfa_offset || out.fp_offset != step->fp_offset ||
 			out.cfa_addend != step->cfa_addend || out.fp != step->fp ||
 			out.base_is_fp != step->base_is_fp ||
+			out.base_is_third != step->base_is_third ||
 			out.dereferenced != step->dereferenced)
 			abort();
 	}

@@ -112,6 +112,7 @@ void cfi_object_assert_step(uint32_t offset, const struct cfi_step *expected)
 	ck_assert_int_eq(cfi_object_find(offset, &step), CFI_STEP);
 	ck_assert_int_eq(step.cfa_offset, expected->cfa_offset);
 	ck_assert_int_eq(step.base_is_fp, expected->base_is_fp);
+	ck_assert_int_eq(step.base_is_third, expected->base_is_third);
 	ck_assert_int_eq(step.dereferenced, expected->dereferenced);
 	ck_assert_int_eq(step.cfa_addend, expected->cfa_addend);
 	ck_assert_int_eq(step.fp, expected->fp);

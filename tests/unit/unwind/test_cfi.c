@@ -136,6 +136,15 @@ START_TEST(a_realigned_frame_is_found_through_its_saved_pointer)
 }
 END_TEST
 
+START_TEST(a_realigned_frame_begins_with_a_third_register)
+{
+	/* CFA = r10, as gcc has it until the frame pointer is saved */
+	cfi_object_build(
+		&(struct cfi_entry){.common = CFI_AFTER_CALL, .own = CFI_PROGRAM(0x0c, 10, 0)});
+	cfi_object_assert_step(0, &(struct cfi_step){.base_is_third = true});
+}
+END_TEST
+
 START_TEST(a_lazy_binding_stub_is_described_by_where_in_it_the_pc_is)
 {
 	cfi_object_build(&(struct cfi_entry){.common = CFI_AFTER_CALL,
@@ -204,7 +213,7 @@ START_TEST(rules_that_a_step_cannot_say_are_unsupported)
 		CFI_PROGRAM(0x08, 16),				 /* ra in its register */
 		CFI_PROGRAM(0x09, 16, 2),			 /* ra in another register */
 		CFI_PROGRAM(0x14, 16, 1),			 /* ra is an address */
-		CFI_PROGRAM(0x0d, 10),				 /* CFA in r10 */
+		CFI_PROGRAM(0x0d, 11),				 /* CFA in r11 */
 		CFI_PROGRAM(0x0c, 0x80, 2, 8),			 /* in a register that is none */
 		CFI_PROGRAM(0x0e, 0xff, 0xff, 0xff, 0xff, 0x7f), /* too large */
 		CFI_PROGRAM(0x13, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f),
@@ -341,6 +350,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tcase, an_undefined_return_address_is_the_end);
 	tcase_add_test(tcase, the_kernels_signal_frame_is_recognised_and_no_other);
 	tcase_add_test(tcase, augmentations_are_read_or_skipped);
+	tcase_add_test(tcase, a_realigned_frame_begins_with_a_third_register);
 	tcase_add_test(tcase, rules_that_a_step_cannot_say_are_unsupported);
 	tcase_add_test(tcase, a_lost_frame_pointer_does_not_spoil_the_step);
 	tcase_add_test(tcase, malformed_programs_are_unsupported);

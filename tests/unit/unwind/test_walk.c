@@ -294,8 +294,10 @@ START_TEST(code_interrupted_anywhere_is_walked_as_libgcc_walks_it)
 	printf("# %u same, %u incomplete, %u wrong\n", judged[UNWIND_SAME],
 		judged[UNWIND_INCOMPLETE], judged[UNWIND_WRONG]);
 	ck_assert_uint_eq(judged[UNWIND_WRONG], 0);
-	/* The first instructions of realigned frames are described by a third register. */
-	ck_assert_uint_le(judged[UNWIND_INCOMPLETE], ASYNC_SAMPLES / 20);
+	ck_assert_uint_eq(stopped[WIRE_STOP_UNSUPPORTED] + stopped[WIRE_STOP_NO_INFO], 0);
+	/* In the epilogue of realigned frames with alloca gcc's CFI names the frame pointer for one instruction
+	 * more than it is there: the walk ends by its bounds, and libgcc would crash. */
+	ck_assert_uint_le(judged[UNWIND_INCOMPLETE], ASYNC_SAMPLES / 500);
 }
 END_TEST
 
