@@ -10,9 +10,9 @@
  *
  * Code without CFI (compiled at run time, hand-written assembly) is left by the frame pointer, if
  * it can be, and what was found so is counted as guessed. A chain of frame pointers is believed
- * only as a whole: each record lies above the frame it belongs to, and after a few of them one
- * returns into code that CFI knows. There the walk goes on by rules; else it ends where the chain
- * began.
+ * only as a whole: each record lies above the frame it belongs to, near it, and returns to what may
+ * be code, and after a few of them one returns into code that CFI knows. There the walk goes on by
+ * rules; else it ends where the chain began.
  */
 #include "unwind/walk.h"
 #include <stdatomic.h>
@@ -87,6 +87,10 @@ enum { GO_ON = WIRE_STOP_KINDS };
 
 /* So many frames without CFI may follow each other; more are an interpreter's, or no frames. */
 enum { MAX_GUESSES = 64 };
+
+/* Farther above its frame no record is looked for: on a stack that is not the thread's own each
+ * page on the way would be asked for, in every walk, for a register that holds something else. */
+enum { MAX_GUESSED_FRAME_BYTES = 64 << 10 };
 
 /* Volatile: foreign memory is read exactly once. */
 static FOREIGN inline uintptr_t load(uintptr_t address)
@@ -218,18 +222,27 @@ static bool is_known_code(uint32_t rule)
 	return verdict == CFI_STEP || verdict == CFI_END;
 }
 
+/* Whether a call may have come from there, for all that is known without asking: no number, and not
+ * the stack. */
+static bool may_be_code(const struct stack_bounds *bounds, uintptr_t pc)
+{
+	return pc >= ARCH_PAGE_BYTES && !(pc >> ARCH_ADDRESS_BITS) &&
+	       !stack_bounds_contain(bounds, pc, pc);
+}
+
 /* The frame record {caller's frame pointer, return address} at place->fp, of a frame at place->sp.
  */
 static bool follow_record(struct place *place, struct stack_bounds *bounds)
 {
 	uintptr_t record = place->fp, end = record + 2 * sizeof(uintptr_t);
-	if (record & 7 || record < place->sp || !stack_bounds_admit(bounds, record, end))
+	if (record & 7 || record < place->sp || record - place->sp > MAX_GUESSED_FRAME_BYTES ||
+		!stack_bounds_admit(bounds, record, end))
 		return false;
 	place->fp = load(record);
 	place->pc = arch_strip(load(record + sizeof(uintptr_t)));
 	place->sp = end;
 	place->lookup = place->pc - 1;
-	return place->pc != 0;
+	return may_be_code(bounds, place->pc);
 }
 
 static int step_guess(struct place *place, struct journey *journey)

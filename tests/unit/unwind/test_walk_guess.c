@@ -8,6 +8,7 @@
 #include "support/tap_main.h"
 #include "unwind_judge.h"
 #include "unwind_truth.h"
+#include "unwind/stack_bounds.h"
 
 #if defined(__x86_64__)
 
@@ -233,9 +234,12 @@ START_TEST(a_chain_is_believed_only_as_a_whole)
 		unsigned word;
 		uintptr_t value;
 	} spoils[] = {
-		{9, 0},				       /* the outermost frame, not known */
-		{9, (uintptr_t)unknown_code + 24},     /* and then there is no record */
-		{9, (uintptr_t)spoils},		       /* no code */
+		{9, 0},				   /* the outermost frame, not known */
+		{9, (uintptr_t)unknown_code + 24}, /* and then there is no record */
+		{9, (uintptr_t)spoils},		   /* no code */
+		{5, (uintptr_t)spoils},		   /* nor is the way there */
+		{5, 471},
+		{5, UINTPTR_MAX - 7},
 		{4, (uintptr_t)&forgery.words[4]},     /* a circle */
 		{4, (uintptr_t)&forgery.words[2]},     /* downward */
 		{4, (uintptr_t)&forgery.words[8] + 4}, /* not aligned */
@@ -250,6 +254,35 @@ START_TEST(a_chain_is_believed_only_as_a_whole)
 		ck_assert_int_eq(result.stop, WIRE_STOP_NO_INFO);
 		ck_assert_uint_eq(result.frame_count, 1);
 	}
+}
+END_TEST
+
+/* Junk in the register costs a walk nothing: on such a stack each page is a system call. */
+START_TEST(a_record_far_above_its_frame_is_not_looked_for)
+{
+	enum { STACK_BYTES = 1 << 20, NEAR_BYTES = 32 << 10 };
+	static uint64_t frames[WIRE_MAX_FRAMES];
+	struct walk_result result;
+	char *stack =
+		mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(stack, MAP_FAILED);
+	uintptr_t bottom = (uintptr_t)stack + PAGE;
+	struct walk_regs regs = {(uintptr_t)compile("\xc3", 1) + 8, bottom, 0};
+
+	for (unsigned i = 0; i < 2; i++) {
+		regs.fp = bottom + (i ? STACK_BYTES / 2 : NEAR_BYTES);
+		((uintptr_t *)regs.fp)[1] = (uintptr_t)unwind_truth_run + 16;
+		uint64_t before = stack_bounds_probes();
+		walk_stack(&regs, frames, WIRE_MAX_FRAMES, &result);
+		ck_assert_uint_eq(result.guessed, !i);
+		if (i)
+			ck_assert_uint_eq(stack_bounds_probes(), before);
+		else
+			ck_assert_uint_gt(stack_bounds_probes(), before);
+	}
+	ck_assert_int_eq(result.stop, WIRE_STOP_NO_INFO);
+	ck_assert_uint_eq(result.frame_count, 1);
+	munmap(stack, STACK_BYTES);
 }
 END_TEST
 
@@ -272,6 +305,7 @@ static Suite *make_suite(void)
 	tcase_add_test(guess, loaded_code_between_compiled_code_is_walked_by_its_rules);
 	tcase_add_test(guess, that_no_object_covers_a_pc_is_not_remembered);
 	tcase_add_test(guess, a_chain_is_believed_only_as_a_whole);
+	tcase_add_test(guess, a_record_far_above_its_frame_is_not_looked_for);
 #endif
 	suite_add_tcase(suite, guess);
 	return suite;
