@@ -81,22 +81,21 @@ static const ElfW(Phdr) * find_loaded(const struct dl_phdr_info *object, uintptr
 	return NULL;
 }
 
-/* In the order of addresses. Relaxed: the writer reads what it has written. */
+/* Relaxed, here and below: the writer reads what it has written. */
 static void add_code(struct list *list, const struct dl_phdr_info *object, const ElfW(Phdr) * code)
 {
 	const ElfW(Phdr) *header = find_segment(object, PT_GNU_EH_FRAME);
 	const ElfW(Phdr) *cfi = header ? find_loaded(object, header->p_vaddr) : NULL;
 	uintptr_t base = object->dlpi_addr, start = base + code->p_vaddr;
-	uint32_t count = atomic_load_explicit(&list->count, memory_order_relaxed), at = count;
+	uint32_t count = atomic_load_explicit(&list->count, memory_order_relaxed);
 	if (count == OBJECT_LIST_MAX)
 		return;
-	for (; at > 0 && get(&list->entries[at - 1].start) > start; at--)
-		copy(&list->entries[at], &list->entries[at - 1]);
-	put(&list->entries[at].start, start);
-	put(&list->entries[at].end, start + code->p_memsz);
-	put(&list->entries[at].cfi_start, cfi ? base + cfi->p_vaddr : 0);
-	put(&list->entries[at].cfi_end, cfi ? base + cfi->p_vaddr + cfi->p_filesz : 0);
-	put(&list->entries[at].frame_header, cfi ? base + header->p_vaddr : 0);
+	struct entry *entry = &list->entries[count];
+	put(&entry->start, start);
+	put(&entry->end, start + code->p_memsz);
+	put(&entry->cfi_start, cfi ? base + cfi->p_vaddr : 0);
+	put(&entry->cfi_end, cfi ? base + cfi->p_vaddr + cfi->p_filesz : 0);
+	put(&entry->frame_header, cfi ? base + header->p_vaddr : 0);
 	/* [OBJECT-2] release: as in put(). */
 	atomic_store_explicit(&list->count, count + 1, memory_order_release);
 }
@@ -124,6 +123,23 @@ static int add_object(struct dl_phdr_info *object, size_t size, void *argument)
 	return 0;
 }
 
+/* By addresses. Shell's method (1959), for the loader's order is mostly the reverse, which costs
+ * an insertion sort the square of the number, with everybody else waiting for the lock. */
+static void sort(struct list *list)
+{
+	uint32_t count = atomic_load_explicit(&list->count, memory_order_relaxed);
+	for (uint32_t gap = count / 2; gap > 0; gap /= 2)
+		for (uint32_t i = gap; i < count; i++) {
+			struct entry moved;
+			uint32_t at = i;
+			copy(&moved, &list->entries[i]);
+			for (; at >= gap && get(&list->entries[at - gap].start) > get(&moved.start);
+				at -= gap)
+				copy(&list->entries[at], &list->entries[at - gap]);
+			copy(&list->entries[at], &moved);
+		}
+}
+
 static void make(uint32_t index)
 {
 	struct list *list = &lists[index - 1];
@@ -131,6 +147,7 @@ static void make(uint32_t index)
 	atomic_store_explicit(&list->count, 0, memory_order_release);
 	/* Relaxed: a function of libc's. */
 	atomic_load_explicit(&iterate, memory_order_relaxed)(add_object, list);
+	sort(list);
 }
 
 /* -- under the loader's lock -- */

@@ -2,9 +2,13 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "support/tap_main.h"
@@ -68,12 +72,16 @@ START_TEST(without_a_list_nothing_is_known)
 }
 END_TEST
 
+static void set_path(char *path, size_t size)
+{
+	const char *folder = getenv("BUILDDIR");
+	snprintf(path, size, "%s/tests/programs/.libs/unwind_lib_small.so", folder ? folder : ".");
+}
+
 static void *open_library(uintptr_t *code)
 {
 	char path[4096];
-	const char *folder = getenv("BUILDDIR");
-	snprintf(path, sizeof(path), "%s/tests/programs/.libs/unwind_lib_small.so",
-		folder ? folder : ".");
+	set_path(path, sizeof(path));
 	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	ck_assert_msg(library, "%s", dlerror());
 	*code = (uintptr_t)dlsym(library, "unwind_lib_call");
@@ -113,6 +121,32 @@ START_TEST(a_library_is_not_known_again_before_the_last_of_several_closes_has_en
 	object_list_close_end();
 	assert_known(code);
 	dlclose(library);
+}
+END_TEST
+
+/* Copies, for the loader knows a file that it has loaded. */
+static void open_copy(const char *path)
+{
+	char name[64];
+	struct stat status;
+	int file = open(path, O_RDONLY | O_CLOEXEC), copy = memfd_create("copy", MFD_CLOEXEC);
+	ck_assert(file >= 0 && copy >= 0 && fstat(file, &status) == 0);
+	ck_assert_int_eq(sendfile(copy, file, NULL, (size_t)status.st_size), status.st_size);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", copy);
+	ck_assert_msg(dlopen(name, RTLD_NOW | RTLD_LOCAL), "%s", dlerror());
+	close(file);
+}
+
+START_TEST(many_libraries_are_known)
+{
+	enum { COPIES = 150 };
+	char path[4096];
+	set_path(path, sizeof(path));
+	for (int i = 0; i < COPIES; i++)
+		open_copy(path);
+	object_list_update();
+	dl_iterate_phdr(ask_for_code, NULL);
+	ck_assert_uint_gt(objects, COPIES);
 }
 END_TEST
 
@@ -166,6 +200,7 @@ static Suite *make_suite(void)
 	tcase_add_test(list, a_library_is_known_from_its_dlopen_until_its_dlclose_begins);
 	tcase_add_test(
 		list, a_library_is_not_known_again_before_the_last_of_several_closes_has_ended);
+	tcase_add_test(list, many_libraries_are_known);
 	tcase_add_test(list, the_list_may_be_made_by_who_holds_the_loaders_lock);
 	tcase_add_test(list, a_forked_child_knows_what_its_parent_knew);
 	tcase_add_test(list, only_what_the_loader_searches_by_path_is_opened_for_the_program);
