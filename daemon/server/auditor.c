@@ -9,6 +9,9 @@
  *
  * The helper knows files by the symbol client's keys. It closes what it used least recently, and
  * says so by ESTALE: then it is told everything again, once.
+ *
+ * A helper serves one user. libunwind was not made for hostile tables: one that a user's file has
+ * taken over must see no other user's stack.
  */
 #include "config.h"
 #include "server/auditor.h"
@@ -70,6 +73,7 @@ struct auditor {
 	uint64_t began_ns;    /* when the helper began with the current one */
 	uint64_t idle_at_ms;
 	struct symbol_helper *helper; /* owns; NULL: not running */
+	uid_t helper_uid;	      /* whose stacks it gets */
 	bool ready;
 	unsigned failures;	   /* ends of the helper since its last verdict */
 	uint32_t known[MAX_KNOWN]; /* files that the helper has */
@@ -236,7 +240,11 @@ static void begin_telling(struct auditor *auditor)
 
 static void use_helper(struct auditor *auditor)
 {
+	uid_t uid = session_facts(auditor->current->session)->uid;
 	enter(auditor, STARTING);
+	if (auditor->helper_uid != uid)
+		forget_helper(auditor);
+	auditor->helper_uid = uid;
 	if (auditor->helper == NULL && !start_helper(auditor))
 		give_up(auditor, SESSION_AUDIT_HELPER);
 	else if (auditor->ready)

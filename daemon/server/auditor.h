@@ -1,8 +1,9 @@
 /*
  * Has copied stacks unwound by libunwind: in a spprof-symbolizer of its own, so that neither a
- * hostile stack nor a flood of them keeps names waiting or is blamed on a file. One audit at a time,
- * a bounded number waiting, of few per worker and user; what is over a bound is refused. After each the
- * helper rests nine times as long as it took, so that audits take a tenth of one core at most.
+ * hostile stack nor a flood of them keeps names waiting or is blamed on a file. It is ended before
+ * another user's stack is judged, for a user's file may have taken it over. One audit at a time, a
+ * bounded number waiting, of few per worker and user; what is over a bound is refused. After each
+ * the helper rests nine times as long as it took, so that audits take a tenth of one core at most.
  *
  * Files are opened by module_files, as for names, and borrowed from the symbol client. One thread
  * (the loop's).

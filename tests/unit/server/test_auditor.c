@@ -210,6 +210,34 @@ START_TEST(a_verdict_that_cannot_be_ends_the_helper)
 }
 END_TEST
 
+/* As if another user's worker came next: a real one takes a test that runs as root. */
+static void change_user(void)
+{
+	((struct session_facts *)session_facts(session))->uid++;
+}
+
+static uint64_t starts_after_audit(uint64_t id)
+{
+	struct auditor_stats stats;
+	write_audit(id);
+	await(id);
+	auditor_stats(auditor, &stats);
+	ck_assert_uint_eq(stats.judged, id);
+	ck_assert_uint_eq(stats.helper_deaths, 0);
+	return stats.helper_starts;
+}
+
+START_TEST(no_helper_gets_stacks_of_two_users)
+{
+	begin("answer");
+	ck_assert_uint_eq(starts_after_audit(1), 1);
+	ck_assert_uint_eq(starts_after_audit(2), 1);
+	change_user();
+	ck_assert_uint_eq(starts_after_audit(3), 2);
+	ck_assert_uint_eq(starts_after_audit(4), 2);
+}
+END_TEST
+
 START_TEST(a_file_that_is_of_no_use_leaves_the_stack_unjudged)
 {
 	begin("refuse");
@@ -266,6 +294,7 @@ static Suite *make_suite(void)
 	tcase_add_test(t, a_helper_that_has_closed_the_file_is_told_of_it_again);
 	tcase_add_test(t, a_helper_that_dies_is_replaced);
 	tcase_add_test(t, a_verdict_that_cannot_be_ends_the_helper);
+	tcase_add_test(t, no_helper_gets_stacks_of_two_users);
 	tcase_add_test(t, a_file_that_is_of_no_use_leaves_the_stack_unjudged);
 	tcase_add_test(t, parts_that_do_not_fit_are_thrown_away);
 	tcase_add_test(t, a_flood_is_refused_and_counted);
