@@ -19,8 +19,11 @@ void audit_init(uint32_t every)
 	atomic_store_explicit(&audit_every, every, memory_order_relaxed);
 }
 
-/* How much of the running stack can be read from `sp` on. 0 on stacks whose top is not known: asking
- * for each page would be a system call. */
+/*
+ * How much of the running stack can be read from `sp` on. 0 on stacks whose top is not known. That
+ * the pages up to a known top could be read once is not enough: what lies between a coroutine's
+ * stack and the thread's may have been unmapped since, and no frame leads there.
+ */
 static uint32_t readable_bytes(uintptr_t sp)
 {
 	struct stack_bounds bounds;
@@ -29,7 +32,9 @@ static uint32_t readable_bytes(uintptr_t sp)
 	if (!bounds.is_own || sp % 8 != 0 || sp < bounds.low || sp >= bounds.limit)
 		return 0;
 	uintptr_t bytes = (bounds.limit - sp) & ~(uintptr_t)7;
-	return bytes < WIRE_AUDIT_STACK_MAX ? (uint32_t)bytes : WIRE_AUDIT_STACK_MAX;
+	if (bytes > WIRE_AUDIT_STACK_MAX)
+		bytes = WIRE_AUDIT_STACK_MAX;
+	return stack_bounds_still_readable(sp, sp + bytes) ? (uint32_t)bytes : 0;
 }
 
 static uint32_t parts_of(uint32_t bytes)

@@ -173,3 +173,14 @@ bool stack_bounds_admit(struct stack_bounds *bounds, uintptr_t from, uintptr_t t
 	}
 	return true;
 }
+
+bool stack_bounds_still_readable(uintptr_t from, uintptr_t to)
+{
+	struct stack own = own_stack();
+	if (own.reserved < own.top && from >= own.reserved && to <= own.top)
+		return true;
+	for (uintptr_t page = (from & PAGE_MASK) + PAGE; page < to; page += PAGE)
+		if (!is_readable(page))
+			return false;
+	return true;
+}

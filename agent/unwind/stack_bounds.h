@@ -26,7 +26,7 @@
  * that it makes itself a guard); or a program that maps at a fixed address into the main stack's
  * range, runs on that, and has a frame there whose CFI leads astray.
  *
- * Called by walk alone, on the walking thread, also in a signal handler. Keeps 8 bytes of
+ * Called by walk and audit, on the walking thread, also in a signal handler. Keeps 8 bytes of
  * initial-exec TLS.
  */
 #pragma once
@@ -61,6 +61,13 @@ static inline bool stack_bounds_contain(
 
 /* The same, asking for pages that are not known yet. Implies from <= to. */
 bool stack_bounds_admit(struct stack_bounds *bounds, uintptr_t from, uintptr_t to);
+
+/*
+ * For whoever reads [from, to) of the thread's own stack as a whole, where no frame says that it is
+ * in use; the thread runs at `from` or below in the same page. Asks for each further page again,
+ * unless the kernel keeps the range free.
+ */
+bool stack_bounds_still_readable(uintptr_t from, uintptr_t to);
 
 /* How many pages were asked for, by all threads. */
 uint64_t stack_bounds_probes(void);

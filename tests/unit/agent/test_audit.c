@@ -1,7 +1,10 @@
 /* audit: what is told, in which parts, and when it is left out. */
+#define _GNU_SOURCE
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "audit.h"
 #include "fork_word.h"
 #include "ring_producer.h"
@@ -204,6 +207,46 @@ START_TEST(a_stack_that_is_not_the_threads_own_is_left_out)
 }
 END_TEST
 
+enum { COROUTINE_BYTES = 8192, THREAD_BYTES = 256 << 10 };
+
+/* As when the thread runs at the top of a coroutine's stack. */
+static void tell_from_coroutine(uint8_t *top)
+{
+	struct walk_regs here = {.pc = 0x1000, .sp = (uintptr_t)top - 64};
+	audit_tell(&segment, &sample.birth, &here);
+}
+
+/* Two stacks of coroutines lie right below this thread's. */
+static void *run_above_coroutines(void *lowest)
+{
+	uint8_t *top = (uint8_t *)lowest + COROUTINE_BYTES;
+	tell_from_coroutine(top);
+	ck_assert_uint_eq(counted(&segment.header->counters.audits), 1);
+	ck_assert_int_eq(mprotect(top, COROUTINE_BYTES, PROT_NONE), 0); /* as if unmapped */
+	tell_from_coroutine(top);
+	return NULL;
+}
+
+START_TEST(a_stack_with_a_gap_above_it_is_left_out)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	uint8_t *base = mmap(NULL, 2 * COROUTINE_BYTES + THREAD_BYTES, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert_ptr_ne(base, MAP_FAILED);
+	walk_init();
+	sampled(1);
+	pthread_attr_init(&attributes);
+	ck_assert_int_eq(
+		pthread_attr_setstack(&attributes, base + 2 * COROUTINE_BYTES, THREAD_BYTES), 0);
+	ck_assert_int_eq(pthread_create(&thread, &attributes, run_above_coroutines, base), 0);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(counted(&segment.header->counters.audits), 1);
+	ck_assert_uint_eq(counted(&segment.header->counters.audits_foreign), 1);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("audit");
@@ -216,6 +259,7 @@ static Suite *make_suite(void)
 	tcase_add_test(t, one_sample_in_so_many_is_due);
 	tcase_add_test(t, the_running_stack_is_told_from_the_caller_on);
 	tcase_add_test(t, a_stack_that_is_not_the_threads_own_is_left_out);
+	tcase_add_test(t, a_stack_with_a_gap_above_it_is_left_out);
 	suite_add_tcase(suite, t);
 	return suite;
 }
