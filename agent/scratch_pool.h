@@ -11,13 +11,13 @@
 #include "unwind/memo.h"
 
 struct scratch {
-	union {
-		struct wire_birth birth;
-		uint8_t bytes[WIRE_RECORD_MAX];
-	};
 	struct memo memo;
 	struct heap_map_entry entry; /* of the sample in hand */
 	uint32_t since_audit; /* samples captured here since one was audited; the holder's alone */
+	union {		      /* last, for a record's frames have no bound of their own */
+		struct wire_birth birth;
+		uint8_t bytes[WIRE_RECORD_MAX];
+	};
 };
 
 /* NULL: all are taken. *word is what scratch_pool_release wants. */
