@@ -230,13 +230,14 @@ static bool may_be_code(const struct stack_bounds *bounds, uintptr_t pc)
 	       !stack_bounds_contain(bounds, pc, pc);
 }
 
-/* The frame record {caller's frame pointer, return address} at place->fp, of a frame at place->sp.
- */
+/* The frame record {caller's frame pointer, return address} at place->fp, of a frame at place->sp. That the
+ * frame reaches up to there is a guess: above a coroutine's stack there may be nothing any more. */
 static bool follow_record(struct place *place, struct stack_bounds *bounds)
 {
 	uintptr_t record = place->fp, end = record + 2 * sizeof(uintptr_t);
 	if (record & 7 || record < place->sp || record - place->sp > MAX_GUESSED_FRAME_BYTES ||
-		!stack_bounds_admit(bounds, record, end))
+		!stack_bounds_admit(bounds, record, end) ||
+		(bounds->is_own && !stack_bounds_still_readable(place->sp - 1, end)))
 		return false;
 	place->fp = load(record);
 	place->pc = arch_strip(load(record + sizeof(uintptr_t)));

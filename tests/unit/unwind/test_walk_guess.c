@@ -1,6 +1,7 @@
 /* Code that no CFI describes: by frame pointers, as far as those can be believed, else not at all.
  */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -286,6 +287,48 @@ START_TEST(a_record_far_above_its_frame_is_not_looked_for)
 }
 END_TEST
 
+/* -- the memory above a coroutine -- */
+
+enum { OWN_STACK = 64 << 10 };
+
+struct gap_walk {
+	uint8_t *memory; /* a coroutine's page, a page that goes away, the thread's own stack */
+	struct walk_result result;
+};
+
+/* The pages below the thread's stack have been found readable once, up to it. */
+static void *walk_below_a_gap(void *data)
+{
+	struct gap_walk *walk = data;
+	uintptr_t gap = (uintptr_t)walk->memory + PAGE;
+	uint64_t frames[8];
+	struct walk_regs regs = {
+		.pc = (uintptr_t)compile("\xc3", 1) + 1, .sp = gap - 64, .fp = gap + 16};
+	walk_stack(&regs, frames, 8, &walk->result);
+	ck_assert_int_eq(munmap(walk->memory + PAGE, PAGE), 0);
+	walk_stack(&regs, frames, 8, &walk->result);
+	regs.sp = gap;
+	regs.fp = gap;
+	walk_stack(&regs, frames, 8, &walk->result);
+	return NULL;
+}
+
+START_TEST(a_record_in_memory_that_has_gone_is_not_read)
+{
+	struct gap_walk walk = {.memory = mmap(NULL, 2 * PAGE + OWN_STACK, PROT_READ | PROT_WRITE,
+					MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)};
+	pthread_attr_t attributes;
+	pthread_t thread;
+	ck_assert_ptr_ne(walk.memory, MAP_FAILED);
+	ck_assert_int_eq(pthread_attr_init(&attributes), 0);
+	ck_assert_int_eq(pthread_attr_setstack(&attributes, walk.memory + 2 * PAGE, OWN_STACK), 0);
+	ck_assert_int_eq(pthread_create(&thread, &attributes, walk_below_a_gap, &walk), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_uint_eq(walk.result.frame_count, 1);
+	ck_assert_int_eq(walk.result.stop, WIRE_STOP_NO_INFO);
+}
+END_TEST
+
 #endif
 
 static Suite *make_suite(void)
@@ -306,6 +349,7 @@ static Suite *make_suite(void)
 	tcase_add_test(guess, that_no_object_covers_a_pc_is_not_remembered);
 	tcase_add_test(guess, a_chain_is_believed_only_as_a_whole);
 	tcase_add_test(guess, a_record_far_above_its_frame_is_not_looked_for);
+	tcase_add_test(guess, a_record_in_memory_that_has_gone_is_not_read);
 #endif
 	suite_add_tcase(suite, guess);
 	return suite;
