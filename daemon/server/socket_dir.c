@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -116,11 +119,25 @@ static int check_directory(const char *path, int fd)
 	return 0;
 }
 
-static void report_owner(const char *path, int lock)
+/* 0: not known */
+static pid_t owner_of(int lock)
 {
 	char text[16] = "";
 	ssize_t size = pread(lock, text, sizeof text - 1, 0);
 	long pid = size > 0 ? strtol(text, NULL, 10) : 0;
+	return pid > 0 && pid <= INT_MAX ? (pid_t)pid : 0;
+}
+
+/* A daemon that is killed while it starts a helper leaves its lock to that until it has executed. */
+static bool is_about_to_be_free(int lock)
+{
+	pid_t owner = owner_of(lock);
+	return owner != 0 && kill(owner, 0) < 0 && errno == ESRCH;
+}
+
+static void report_owner(const char *path, int lock)
+{
+	long pid = owner_of(lock);
 	if (pid > 0)
 		log_error("another spprofd (pid %ld) is serving %s", pid, path);
 	else
@@ -135,7 +152,7 @@ static bool still_named(int directory, int lock)
 	       locked.st_dev == named.st_dev && locked.st_ino == named.st_ino;
 }
 
-/* -EAGAIN: the file was unlinked by a daemon that just ended. */
+/* -EAGAIN: the file was unlinked by a daemon that just ended, or its lock is about to be free. */
 static int try_lock(const char *path, int directory, int *out)
 {
 	int lock = openat(directory, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -147,7 +164,9 @@ static int try_lock(const char *path, int directory, int *out)
 	int r = 0;
 	if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
 		r = errno == EWOULDBLOCK ? -EBUSY : -errno;
-		if (r == -EBUSY)
+		if (r == -EBUSY && is_about_to_be_free(lock))
+			r = -EAGAIN;
+		else if (r == -EBUSY)
 			report_owner(path, lock);
 		else
 			log_error("%s/%s: cannot be locked: %s", path, LOCK_NAME, strerror(-r));
@@ -164,11 +183,16 @@ static int try_lock(const char *path, int directory, int *out)
 
 static int take_lock(const char *path, int directory, int *out)
 {
-	int r;
+	const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
 	unsigned attempts = 100;
-	do
+	int r = try_lock(path, directory, out);
+	while (r == -EAGAIN && --attempts > 0) {
+		nanosleep(&pause, NULL);
 		r = try_lock(path, directory, out);
-	while (r == -EAGAIN && --attempts > 0);
+	}
+	if (r == -EAGAIN)
+		log_error("%s/%s: the lock of an spprofd that has ended is still held", path,
+			LOCK_NAME);
 	if (r < 0)
 		return r;
 	char text[16];

@@ -1,9 +1,11 @@
 #include "config.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -129,6 +131,39 @@ START_TEST(what_a_killed_daemon_left_is_replaced)
 }
 END_TEST
 
+/* A process that ran, for its number. */
+static pid_t ended_process(void)
+{
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(0);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	return pid;
+}
+
+START_TEST(the_lock_of_a_killed_daemon_is_waited_for)
+{
+	struct socket_dir *dir;
+	char name[128];
+	ck_assert_int_eq(mkdir(path, 0755), 0);
+	snprintf(name, sizeof name, "%s/spprofd.pid", path);
+	int lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ck_assert_int_ge(lock, 0);
+	ck_assert_int_gt(dprintf(lock, "%d\n", (int)ended_process()), 0);
+	ck_assert_int_eq(flock(lock, LOCK_EX), 0);
+	/* A helper that the daemon was starting: it has the lock, and executes something soon. */
+	pid_t helper = fork();
+	if (helper == 0) {
+		usleep(50000);
+		_exit(0);
+	}
+	close(lock);
+	ck_assert_int_eq(socket_dir_new(&dir, path), 0);
+	ck_assert_int_eq(waitpid(helper, NULL, 0), helper);
+	socket_dir_free(dir);
+}
+END_TEST
+
 START_TEST(a_directory_that_others_can_write_is_refused)
 {
 	struct socket_dir *dir;
@@ -181,6 +216,7 @@ static Suite *suite(void)
 	tcase_add_test(t, sockets_have_the_mode_that_was_asked_for);
 	tcase_add_test(t, a_second_daemon_is_refused_until_the_first_has_gone);
 	tcase_add_test(t, what_a_killed_daemon_left_is_replaced);
+	tcase_add_test(t, the_lock_of_a_killed_daemon_is_waited_for);
 	tcase_add_test(t, a_directory_that_others_can_write_is_refused);
 	tcase_add_test(t, a_symbolic_link_is_not_followed);
 	tcase_add_test(t, another_users_directory_is_refused);
