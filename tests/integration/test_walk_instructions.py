@@ -14,8 +14,8 @@ from tap import Tap, skip_all  # noqa: E402
 BENCH = os.path.join(measured.BUILT, "bench_walk")
 DEPTH = 30
 FEW, MANY = 2, 12  # hundreds of walks
-# A frame's share of all, what a walk does once included.
-MOST = {"walk_stack": ("without a memo", 56), "walk_with_memo": ("with the memo of the same stack", 68)}
+# A frame's share of all, what a walk does once included. gcc's code takes 52 and 63, clang's 57 and 72.
+MOST = {"walk_stack": ("without a memo", 60), "walk_with_memo": ("with the memo of the same stack", 75)}
 
 
 def main():
