@@ -2,7 +2,8 @@
  * Every so many samples one is told with what its stack was captured from (WIRE_AUDIT), so that
  * whoever reads it can ask another unwinder. Called on the sampled path right after the BIRTH, on
  * the thread that sampled; takes less than 512 bytes of stack, and off the main thread asks for the
- * few pages that it copies (stack_bounds.h). What there is no ample room for is dropped and counted: an audit never takes the place of a BIRTH.
+ * few pages that it copies (stack_bounds.h). What there is no ample room for is dropped and counted:
+ * an audit never takes the place of a BIRTH.
  *
  *   field  writer                    reader        order
  *   every  who sets up               sampled path  relaxed: ordered by LIFE-1

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 SRC = os.path.abspath(os.environ.get("SRCDIR", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")))
 BUILD = os.path.abspath(os.environ.get("BUILDDIR", "."))
@@ -22,6 +23,7 @@ from tap import skip_all  # noqa: E402
 LIBDIR = os.environ.get("SPPROF_LIBDIR", os.path.join(BUILD, ".libs"))
 BINDIR = os.environ.get("SPPROF_BINDIR", BUILD)
 LIBEXECDIR = os.environ.get("SPPROF_LIBEXECDIR", BUILD)
+PATIENCE = 60  # seconds until something that must happen is given up
 AGENT = os.path.join(LIBDIR, "libspprof-agent.so")
 DAEMON = os.path.join(BINDIR, "spprofd")
 CTL = os.path.join(BINDIR, "spprofctl")
@@ -194,6 +196,30 @@ def losses(snapshot):
     found += [key for key in ("unconfirmed", ) if quality[key]]
     found += [] if quality["from_start"] else ["not from the start"]
     return ", ".join(found)
+
+
+def until(condition):
+    """What `condition` returns once that is true, or the last that it returned."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        value = condition()
+        if value or time.monotonic() > deadline:
+            return value
+        time.sleep(0.05)
+
+
+def attached(profiler, pid):
+    found = json.loads(profiler.ctl("list", "--json").stdout)["processes"]
+    return [p for p in found if p["pid"] == pid]
+
+
+def exact(profiler, pid, truth):
+    """Whether a snapshot is confirmed and has exactly the truth, and what is wrong."""
+    snapshot = profiler.snapshot(pid)
+    if snapshot["quality"]["unconfirmed"]:
+        return False, snapshot["quality"]["unconfirmed_reason"]
+    found = sum(live_bytes(snapshot, function)[0] for function in ("keep_block", "resize"))
+    return abs(found - truth) < 0.5, f"{found} bytes, {truth} in truth"
 
 
 def kept(directory, seed, run):

@@ -4,44 +4,18 @@
 The daemon starts a script in the helper's place, which stops itself before it becomes the real one: that is a reading
 that hangs, for as long as the test likes. What hangs in the kernel cannot be had without rights that few machines give.
 """
-import json
 import os
 import shutil
 import signal
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import profiled  # noqa: E402
+from profiled import PATIENCE, attached, exact, until  # noqa: E402
 from tap import Tap, skip_all  # noqa: E402
 
-PATIENCE = 60  # seconds until something that must happen is given up
 REAL = profiled.MAP_READER
-
-
-def until(condition):
-    """What `condition` returns once that is true, or the last that it returned."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        value = condition()
-        if value or time.monotonic() > deadline:
-            return value
-        time.sleep(0.05)
-
-
-def attached(profiler, pid):
-    found = json.loads(profiler.ctl("list", "--json").stdout)["processes"]
-    return [p for p in found if p["pid"] == pid]
-
-
-def exact(profiler, pid, truth):
-    """Whether a snapshot is confirmed and has exactly the truth, and what is wrong."""
-    snapshot = profiler.snapshot(pid)
-    if snapshot["quality"]["unconfirmed"]:
-        return False, snapshot["quality"]["unconfirmed_reason"]
-    found = sum(profiled.live_bytes(snapshot, function)[0] for function in ("keep_block", "resize"))
-    return abs(found - truth) < 0.5, f"{found} bytes, {truth} in truth"
 
 
 class Helpers:
