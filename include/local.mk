@@ -9,4 +9,5 @@ noinst_HEADERS += \
 	include/spprof/wire/ring.h \
 	include/spprof/wire/record.h \
 	include/spprof/wire/map.h \
+	include/spprof/wire/definitions.h \
 	include/spprof/wire/handshake.h

@@ -161,7 +161,6 @@ static void fill_info(
 		.interval_bytes = header->interval_bytes,
 		.minor = header->minor,
 	};
-	/* Before minor 1 these words were reserved, and zero. */
 	info->places = (struct segment_map_places){
 		.map_address = header->map_address,
 		.stacks_address = header->stacks_address,

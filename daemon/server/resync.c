@@ -53,13 +53,12 @@ static uint32_t next_epoch(uint32_t epoch)
 	return epoch >= WIRE_EPOCH_MAX ? 1 : epoch + 1;
 }
 
-void resync_init(struct resync *resync, bool possible, uint32_t asked_before,
-	enum resync_reason reason, const struct resync_view *view)
+void resync_init(struct resync *resync, uint32_t asked_before, enum resync_reason reason,
+	const struct resync_view *view)
 {
 	*resync = (struct resync){
 		.phase = reason == RESYNC_NO_REASON ? RESYNC_CONFIRMED : RESYNC_WANTED,
 		.reason = reason,
-		.possible = possible,
 		/* What an earlier daemon asked for has been walked, perhaps in part. */
 		.epoch = asked_before,
 		.due_ns = view->now_ns,
@@ -132,8 +131,7 @@ static bool is_due(const struct resync *resync, uint64_t now_ns)
 {
 	bool asleep = hurries(resync, now_ns) && now_ns - resync->moved_ns >= IDLE_NS;
 
-	return resync->phase == RESYNC_WANTED && resync->possible &&
-	       (now_ns >= resync->due_ns || asleep);
+	return resync->phase == RESYNC_WANTED && (now_ns >= resync->due_ns || asleep);
 }
 
 /* Only after a round that began when the reason was known: what was lost before that round counts
@@ -408,8 +406,6 @@ void resync_describe(const struct resync *resync, const struct resync_view *view
 {
 	unsigned percent = resync_percent(resync, view);
 	text[0] = '\0';
-	if (!resync->possible)
-		return;
 	if (resync->phase == RESYNC_WANTED)
 		snprintf(text, size, "; to be told again");
 	else if (resync->reading && resync->read_began_ns == 0)

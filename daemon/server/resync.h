@@ -59,7 +59,6 @@ enum resync_phase { RESYNC_CONFIRMED, RESYNC_WANTED, RESYNC_ASKED, RESYNC_TOLD, 
 struct resync {
 	enum resync_phase phase;
 	enum resync_reason reason;
-	bool possible;		  /* the agent is one that can be asked */
 	uint32_t epoch;		  /* asked for last */
 	uint64_t due_ns;	  /* WANTED: not before */
 	uint64_t wanted_round;	  /* WANTED: not at the end of this one, nor of an earlier one */
@@ -95,8 +94,8 @@ struct resync {
 };
 
 /* `reason` NO_REASON: everything came here. `asked_before` is what the control word holds. */
-void resync_init(struct resync *resync, bool possible, uint32_t asked_before,
-	enum resync_reason reason, const struct resync_view *view);
+void resync_init(struct resync *resync, uint32_t asked_before, enum resync_reason reason,
+	const struct resync_view *view);
 
 /* As the records come in. */
 void resync_hear_live(struct resync *resync, uint32_t epoch);

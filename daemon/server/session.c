@@ -453,8 +453,7 @@ void session_quality(struct session *session, struct snapshot_quality *out)
 		&session->last_consumer, &feed, &totals,
 		stack_table_folded(sample_feed_stacks(session->feed)), out);
 	out->exited = session->facts.state == SESSION_EXITED;
-	out->told_again = out->unconfirmed && session->facts.state == SESSION_ATTACHED &&
-			  session->resync.state.possible;
+	out->told_again = out->unconfirmed && session->facts.state == SESSION_ATTACHED;
 	if (out->told_again) {
 		char *end = session->quality.reason + strlen(session->quality.reason);
 		session_resync_describe(&session->resync, &view, end,

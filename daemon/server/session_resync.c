@@ -106,8 +106,7 @@ void session_resync_begin(
 	/* Nothing lost and nothing damaged: what has been until now is a reason too. */
 	struct resync_view view = {.now_ns = wall_clock_monotonic_ns()};
 	map_reading_init(&resync->reading, places, uid, &reading_handlers, resync);
-	resync_init(&resync->state, info->minor >= 1, segment_map_requested_resync(resync->segment),
-		reason, &view);
+	resync_init(&resync->state, segment_map_requested_resync(resync->segment), reason, &view);
 }
 
 void session_resync_end(struct session_resync *resync)

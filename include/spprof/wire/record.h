@@ -9,6 +9,40 @@
 
 #define WIRE_MAX_FRAMES 512u
 
+/*
+ * A frame is a return address, or with WIRE_FRAME_PYTHON one of CPython's: number of the code object (definitions.h)
+ * and instruction, in code units of two bytes from the code's beginning. Those that one call of the interpreter's
+ * evaluator runs stand next to each other, innermost first, right behind the return address into that evaluator: a
+ * stack is in its true order. Where a walk did not come as far as to the evaluator, they end the stack.
+ */
+#define WIRE_FRAME_KIND_SHIFT  60u
+#define WIRE_FRAME_PYTHON      (UINT64_C(1) << WIRE_FRAME_KIND_SHIFT)
+#define WIRE_FRAME_UNIT_BITS   24u
+#define WIRE_FRAME_NO_UNIT     ((1u << WIRE_FRAME_UNIT_BITS) - 1) /* not begun, or not known: the first line */
+#define WIRE_FRAME_CODE_BITS   (WIRE_FRAME_KIND_SHIFT - WIRE_FRAME_UNIT_BITS)
+
+/* `code` 0: there was no room to keep what it is. */
+static inline uint64_t wire_frame_python(uint32_t code, uint32_t unit)
+{
+	return WIRE_FRAME_PYTHON | (uint64_t)code << WIRE_FRAME_UNIT_BITS | unit;
+}
+
+static inline int wire_frame_is_python(uint64_t frame)
+{
+	return frame >> WIRE_FRAME_KIND_SHIFT == WIRE_FRAME_PYTHON >> WIRE_FRAME_KIND_SHIFT;
+}
+
+/* Any value for frames that another process wrote. */
+static inline uint64_t wire_frame_code(uint64_t frame)
+{
+	return (frame & (WIRE_FRAME_PYTHON - 1)) >> WIRE_FRAME_UNIT_BITS;
+}
+
+static inline uint32_t wire_frame_unit(uint64_t frame)
+{
+	return (uint32_t)frame & WIRE_FRAME_NO_UNIT;
+}
+
 enum wire_record_type {
 	WIRE_BIRTH = 1, /* struct wire_birth: a sampled allocation */
 	WIRE_LIVE = 2,  /* struct wire_birth: told again in answer to resync `epoch` */
@@ -50,7 +84,7 @@ struct wire_birth {
 	uint16_t frame_count;
 	uint8_t stop;            /* enum wire_stop */
 	uint8_t guessed;         /* frames found by guessing, saturated */
-	uint64_t frames[];       /* return addresses, innermost first */
+	uint64_t frames[];       /* innermost first: return addresses, and frames of an interpreter */
 };
 
 struct wire_death {

@@ -16,6 +16,7 @@
  *   WIRE_RINGS_OFFSET      struct wire_ring[WIRE_MAX_RINGS]   control blocks, two pages
  *   WIRE_MAPS_OFFSET       text of /proc/self/maps at load, header.maps_size bytes
  *   WIRE_DATA_OFFSET       ring_count x ring_size bytes of ring data
+ *   behind them            WIRE_DEFINITIONS_SIZE bytes of definitions (definitions.h)
  *
  * Synchronisation of the header (ring control blocks: ring.h)
  *
@@ -26,6 +27,7 @@
  *                      that a daemon counts is in the heads that it reads afterwards
  *   live_count, digest agent, any thread   daemon             relaxed: compared only when rings are empty
  *   map_levels         agent, before a slot above is used     daemon   relaxed: a level seen late is seen next time
+ *   python, python_version   agent, any thread   daemon       relaxed: for a person
  *   dirty              both                both               [DIRTY-1]
  *   control.resync     daemon, at the end of a round          agent    [SYNC-1] release/acquire: what the daemon
  *                      had drained by then was announced before the agent's walk begins
@@ -34,13 +36,14 @@
 #pragma once
 #include <stdint.h>
 #include <stddef.h>
+#include "spprof/wire/definitions.h"
 #ifdef __cplusplus
 #error "the wire contract is C"
 #endif
 
 #define WIRE_MAGIC         UINT64_C(0x314745534650505a) /* first bytes of every segment */
-#define WIRE_MAJOR         1u
-#define WIRE_MINOR         2u
+#define WIRE_MAJOR         2u
+#define WIRE_MINOR         0u
 #define WIRE_MEMFD_NAME    "spprof-segment" /* /proc/PID/fd/N reads "/memfd:spprof-segment (deleted)" */
 #define WIRE_MAX_RINGS     32u
 #define WIRE_MIN_RING_SIZE (16u << 10)
@@ -74,7 +77,6 @@ struct wire_counters {
 	_Atomic uint64_t filter_cells_used; /* gauge: cells of the filter's first level that are not zero */
 	_Atomic uint64_t loss_count[WIRE_LOSS_KINDS + 2];
 	_Atomic uint64_t loss_bytes[WIRE_LOSS_KINDS + 2]; /* estimated bytes: sum of s/p */
-	/* minor 1 */
 	_Atomic uint64_t filter_saturated; /* cells that were full once and stay set for good */
 	_Atomic uint64_t stacks;           /* gauge: distinct stacks kept for live samples */
 	_Atomic uint64_t stack_blocks;     /* gauge: blocks that these take */
@@ -83,10 +85,15 @@ struct wire_counters {
 	_Atomic uint64_t resync_slots;     /* slots looked at in these, at most WIRE_SLICE_SLOTS each */
 	_Atomic uint64_t resync_lives;     /* LIVE records written in these */
 	_Atomic uint64_t resync_refused;   /* turns that ended for want of room in the rings */
-	/* minor 2 */
 	_Atomic uint64_t audits;         /* samples told with a copy of their stack (WIRE_AUDIT) */
 	_Atomic uint64_t audits_dropped; /* of those that were due, without: the rings had little room */
 	_Atomic uint64_t audits_foreign; /* the same, for they ran on a stack whose end is not known */
+	_Atomic uint64_t python_samples;  /* samples with frames of an interpreter */
+	_Atomic uint64_t python_skipped;  /* samples of a thread that has some, but not in a state to be looked at */
+	_Atomic uint64_t python_unpaired; /* samples with frames whose evaluator the walk did not come to */
+	_Atomic uint64_t codes;           /* gauge: code objects defined */
+	_Atomic uint64_t codes_not_kept;  /* frames whose code found no room among the definitions */
+	_Atomic uint64_t objects_sampled; /* samples that the interpreter's own allocator served */
 };
 
 /* What the daemon asks for. Zero: nothing. The agent believes none of it blindly: an epoch is only
@@ -121,7 +128,7 @@ struct wire_header {
 	uint32_t flags;       /* enum wire_flags */
 	uint32_t filter_cells; /* of the filter's first level */
 	char agent_version[32]; /* NUL-terminated */
-	/* minor 1: where the map and the stacks lie in the worker's memory (map.h) */
+	/* where the map and the stacks lie in the worker's memory (map.h) */
 	uint64_t stacks_address;
 	uint64_t blocks_address;
 	uint32_t stack_count;    /* struct wire_stack at stacks_address */
@@ -137,7 +144,9 @@ struct wire_header {
 	_Alignas(64) _Atomic uint64_t live_count; /* announced live entries */
 	_Atomic uint64_t digest;                  /* sum over them of wire_digest(id), modulo 2^64 */
 	_Atomic uint32_t map_levels;              /* in use; only rises */
-	uint8_t reserved2[108];
+	_Atomic uint32_t python;                  /* enum wire_python | enum wire_objects << 8 */
+	_Atomic uint32_t python_version;          /* PY_VERSION_HEX; 0: none was found */
+	uint8_t reserved2[100];
 
 	/* Bit r: ring r has got records since the daemon last took this word. */
 	_Alignas(128) _Atomic uint64_t dirty;
@@ -145,6 +154,26 @@ struct wire_header {
 
 	_Alignas(1024) struct wire_control control;
 	uint8_t reserved4[2048 + 1024 - sizeof(struct wire_control)];
+};
+
+/* What is known of an interpreter in the process. */
+enum wire_python {
+	WIRE_PYTHON_NONE,        /* none was found */
+	WIRE_PYTHON_FRAMES,      /* its frames are in the stacks */
+	WIRE_PYTHON_OFF,         /* SPPROF_PYTHON=0 */
+	WIRE_PYTHON_VERSION,     /* one of no known version, or a pre-release */
+	WIRE_PYTHON_LAYOUT,      /* its structures are laid out in another way: a debug build, or not CPython */
+	WIRE_PYTHON_KINDS
+};
+
+/* Whether what it allocates without malloc is sampled. */
+enum wire_objects {
+	WIRE_OBJECTS_NONE,    /* no interpreter, or not looked at yet */
+	WIRE_OBJECTS_SAMPLED,
+	WIRE_OBJECTS_OFF,     /* SPPROF_PYTHON_OBJECTS=0 */
+	WIRE_OBJECTS_MALLOC,  /* they come from malloc (PYTHONMALLOC=malloc), which is sampled anyway */
+	WIRE_OBJECTS_LOST,    /* somebody has put back an allocator from before ours */
+	WIRE_OBJECTS_KINDS
 };
 
 enum wire_flags {
@@ -170,9 +199,14 @@ static inline size_t wire_ring_data_offset(uint32_t ring_size, uint32_t ring)
 	return WIRE_DATA_OFFSET + (size_t)ring_size * ring;
 }
 
-static inline size_t wire_segment_size(uint32_t ring_count, uint32_t ring_size)
+static inline size_t wire_definitions_offset(uint32_t ring_count, uint32_t ring_size)
 {
 	return wire_ring_data_offset(ring_size, ring_count);
+}
+
+static inline size_t wire_segment_size(uint32_t ring_count, uint32_t ring_size)
+{
+	return wire_definitions_offset(ring_count, ring_size) + WIRE_DEFINITIONS_SIZE;
 }
 
 /* splitmix64's finalizer (Steele, Lea, Flood 2014): spreads sequential ids so that sums tell sets apart. */

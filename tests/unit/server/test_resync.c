@@ -14,7 +14,7 @@ static struct resync_view view;
 static void begin(uint32_t asked_before, enum resync_reason reason)
 {
 	view = (struct resync_view){.now_ns = 1000 * S, .all_slots = 8192};
-	resync_init(&resync, true, asked_before, reason, &view);
+	resync_init(&resync, asked_before, reason, &view);
 }
 
 static void setup(void)
@@ -286,18 +286,6 @@ START_TEST(an_epoch_differs_from_what_was_asked_before)
 		answer(2);
 		ck_assert_int_eq(resync.reason, RESYNC_NO_REASON);
 	}
-}
-END_TEST
-
-START_TEST(an_agent_that_cannot_be_asked_is_not)
-{
-	resync_init(&resync, false, 0, RESYNC_READ_BEFORE, &view);
-	char text[100];
-	for (int i = 0; i < 100; i++)
-		ck_assert_int_eq(step(S), RESYNC_NOTHING);
-	ck_assert_int_eq(resync.reason, RESYNC_READ_BEFORE);
-	resync_describe(&resync, &view, 0, text, sizeof text);
-	ck_assert_str_eq(text, "");
 }
 END_TEST
 
@@ -575,7 +563,6 @@ static Suite *suite(void)
 	tcase_add_test(t, what_was_lost_before_the_attach_is_a_reason);
 	tcase_add_test(t, a_difference_is_asked_for);
 	tcase_add_test(t, an_epoch_differs_from_what_was_asked_before);
-	tcase_add_test(t, an_agent_that_cannot_be_asked_is_not);
 	tcase_add_test(t, what_a_worker_will_not_tell_of_is_right_until_it_moves);
 	tcase_add_test(t, a_sleeping_worker_is_read_and_confirmed_if_the_copy_is_equal);
 	tcase_add_test(t, a_reading_that_is_not_clean_confirms_nothing_and_leaves_the_request_open);
