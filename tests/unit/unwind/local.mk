@@ -37,6 +37,7 @@ tests_unit_unwind_test_walk_SOURCES = tests/unit/unwind/test_walk.c \
 	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
 tests_unit_unwind_test_walk_CPPFLAGS = $(unwind_test_cppflags)
 tests_unit_unwind_test_walk_CFLAGS = $(unwind_test_cflags)
+tests_unit_unwind_test_walk_LDFLAGS = $(AM_LDFLAGS) -Wl,-z,now
 tests_unit_unwind_test_walk_LDADD = $(unwind_test_ldadd)
 
 unit_tests += tests/unit/unwind/test_walk_stacks
@@ -109,6 +110,7 @@ unit_tests += tests/unit/unwind/test_walk_listed
 tests_unit_unwind_test_walk_listed_SOURCES = $(tests_unit_unwind_test_walk_SOURCES)
 tests_unit_unwind_test_walk_listed_CPPFLAGS = $(unwind_test_cppflags)
 tests_unit_unwind_test_walk_listed_CFLAGS = $(unwind_test_cflags)
+tests_unit_unwind_test_walk_listed_LDFLAGS = $(tests_unit_unwind_test_walk_LDFLAGS)
 tests_unit_unwind_test_walk_listed_LDADD = $(unwind_listed_ldadd)
 
 unit_tests += tests/unit/unwind/test_walk_loader_listed

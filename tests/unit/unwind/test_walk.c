@@ -15,6 +15,8 @@
 #include "unwind_judge.h"
 #include "unwind_truth.h"
 
+#define FOREIGN __attribute__((no_sanitize("address", "thread")))
+
 enum { ASYNC_SAMPLES = 10000 };
 
 static struct unwind_judgement last;
@@ -234,6 +236,8 @@ START_TEST(a_handler_that_interrupts_a_handler_is_walked_through_both)
 END_TEST
 
 static timer_t timer;
+static const uintptr_t *chain_end; /* the chain's stack lies below */
+static unsigned misled;
 static uint32_t random_state = 12345;
 
 static uint32_t next_random(void)
@@ -248,15 +252,6 @@ static void arm(void)
 {
 	struct itimerspec when = {.it_value.tv_nsec = 20000 + next_random() % 150000};
 	timer_settime(timer, 0, &when, NULL);
-}
-
-static void on_timer(int number)
-{
-	(void)number;
-	int error = errno;
-	capture();
-	arm();
-	errno = error;
 }
 
 static volatile unsigned work_sink;
@@ -278,23 +273,63 @@ static void work_a_little(void)
 	free(block);
 }
 
+/*
+ * Whether a walk that began in a handler was misled by wrong CFI. Without a frame pointer clang's takes a push
+ * for done one instruction late where another one was moved in behind it, and names the word below the return
+ * address instead. No call is made there, so only signals see it; libgcc reads it the same.
+ */
+static FOREIGN bool is_misled(const uintptr_t *sp)
+{
+#if defined(__x86_64__)
+	enum { INTERRUPTED = 2, TAKEN }; /* behind the handler and what it returns to */
+	const uint8_t *pc = (const uint8_t *)(uintptr_t)last.frames[INTERRUPTED];
+	if (last.verdict != UNWIND_SAME || last.walk.frame_count <= TAKEN ||
+		(pc[-1] & 0xf8) != 0x50)
+		return false;
+	for (; sp + 1 < chain_end; sp++)
+		for (int i = 0; i < chain_depth; i++)
+			if (sp[0] == last.frames[TAKEN] && sp[1] == unwind_truth[i])
+				return true;
+#endif
+	(void)sp;
+	return false;
+}
+
+static void on_timer(int number, siginfo_t *info, void *context)
+{
+	(void)number, (void)info;
+	int error = errno;
+	capture();
+	if (last.walk.stop == WIRE_STOP_NO_INFO)
+		misled += is_misled(*(uintptr_t **)((char *)context + ARCH_SIGNAL_SP));
+	arm();
+	errno = error;
+}
+
 START_TEST(code_interrupted_anywhere_is_walked_as_libgcc_walks_it)
 {
 	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGPROF};
-	handle(SIGPROF, on_timer, SA_RESTART);
-	capture(); /* whatever libgcc sets up at its first use */
+	struct sigaction action = {.sa_sigaction = on_timer, .sa_flags = SA_RESTART | SA_SIGINFO};
+	uintptr_t here = 0;
+	chain_end = &here;
+	ck_assert_int_eq(sigaction(SIGPROF, &action, NULL), 0);
+	capture();	 /* whatever libgcc sets up at its first use */
+	work_a_little(); /* and the loader, which finds its frame by a register that no walk follows */
 	ck_assert_int_eq(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
 	arm();
 	for (unsigned i = 0;
 		judged[UNWIND_SAME] + judged[UNWIND_INCOMPLETE] + judged[UNWIND_WRONG] <
 		ASYNC_SAMPLES;
-		i++)
-		unwind_truth_run(i, 1 + (int)i % 30, work_a_little);
+		i++) {
+		chain_depth = 1 + (int)i % 30;
+		unwind_truth_run(i, chain_depth, work_a_little);
+	}
 	timer_delete(timer);
-	printf("# %u same, %u incomplete, %u wrong\n", judged[UNWIND_SAME],
-		judged[UNWIND_INCOMPLETE], judged[UNWIND_WRONG]);
+	printf("# %u same, %u incomplete, %u wrong, %u misled\n", judged[UNWIND_SAME],
+		judged[UNWIND_INCOMPLETE], judged[UNWIND_WRONG], misled);
 	ck_assert_uint_eq(judged[UNWIND_WRONG], 0);
-	ck_assert_uint_eq(stopped[WIRE_STOP_UNSUPPORTED] + stopped[WIRE_STOP_NO_INFO], 0);
+	ck_assert_uint_eq(stopped[WIRE_STOP_UNSUPPORTED], 0);
+	ck_assert_uint_eq(stopped[WIRE_STOP_NO_INFO], misled);
 	/* In the epilogue of realigned frames with alloca gcc's CFI names the frame pointer for one instruction
 	 * more than it is there: the walk ends by its bounds, and libgcc would crash. */
 	ck_assert_uint_le(judged[UNWIND_INCOMPLETE], ASYNC_SAMPLES / 500);
