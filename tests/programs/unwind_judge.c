@@ -3,9 +3,12 @@
 #define _GNU_SOURCE
 #include "unwind_judge.h"
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <unwind.h>
 
 struct collector {
@@ -51,6 +54,31 @@ static bool is_same_without_memo(const struct unwind_judgement *judgement)
 		       with->frame_count * sizeof(uint64_t)) == 0;
 }
 
+/* The mask lies there, or the kernel says that it does not; then it refuses what it is asked for. */
+static bool is_readable(uintptr_t address)
+{
+	enum { IMPOSSIBLE_HOW = -1, MASK_BYTES = 8 };
+	int error = errno;
+	syscall(SYS_rt_sigprocmask, IMPOSSIBLE_HOW, address, NULL, MASK_BYTES);
+	bool readable = errno != EFAULT;
+	errno = error;
+	return readable;
+}
+
+/* Where code has no CFI libgcc reads it, to know a signal's frame by its instructions. */
+static bool is_safe_for_libgcc(const struct unwind_judgement *judgement)
+{
+	const struct walk_result *walk = &judgement->walk;
+	if (walk->stop == WIRE_STOP_BOUNDS || walk->stop == WIRE_STOP_UNSUPPORTED)
+		return false;
+	if (walk->stop != WIRE_STOP_NO_INFO && !walk->guessed)
+		return true;
+	for (uint32_t i = 0; i < walk->frame_count; i++)
+		if (!is_readable((uintptr_t)judgement->frames[i]))
+			return false;
+	return true;
+}
+
 void unwind_judge(const struct walk_regs *regs, struct unwind_judgement *judgement)
 {
 	struct collector collector = {.judgement = judgement, .first = regs->pc};
@@ -63,8 +91,7 @@ void unwind_judge(const struct walk_regs *regs, struct unwind_judgement *judgeme
 	if (!is_same_without_memo(judgement))
 		return;
 	judgement->verdict = UNWIND_INCOMPLETE;
-	if (judgement->walk.stop == WIRE_STOP_BOUNDS ||
-		judgement->walk.stop == WIRE_STOP_UNSUPPORTED)
+	if (!is_safe_for_libgcc(judgement))
 		return;
 	_Unwind_Backtrace(collect, &collector);
 	judgement->verdict = compare(judgement);

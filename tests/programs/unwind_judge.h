@@ -1,8 +1,8 @@
 /*
  * Judges a walk by a second unwinder: libgcc's _Unwind_Backtrace, which interprets all of DWARF
  * CFI. It has no bounds and crashes where CFI is wrong (gcc's is, in some epilogues of realigned
- * frames), so it is not asked where the walk stopped by its bounds or at a rule that it does not
- * know: such a walk is incomplete. Each stack is walked with the memo of the last one judged into the same
+ * frames), so it is not asked where the walk stopped by its bounds, at a rule that it does not
+ * know, or at an address where nothing can be read: such a walk is incomplete. Each stack is walked with the memo of the last one judged into the same
  * struct, and without. Any thread; keeps everything in the caller's struct, which begins zeroed.
  */
 #pragma once
