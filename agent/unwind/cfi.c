@@ -469,3 +469,8 @@ enum cfi_verdict cfi_find(const struct cfi_object *object, uintptr_t pc, struct 
 		return CFI_UNSUPPORTED;
 	return judge(m.entry.is_signal_frame, &m.row, step);
 }
+
+bool cfi_begins(const struct cfi_object *object, uintptr_t pc)
+{
+	return eh_frame_begins(object, pc);
+}

@@ -50,3 +50,7 @@ struct cfi_step {
 
 /* `pc` lies inside the instruction that is under way: for a return address, one byte before it. */
 enum cfi_verdict cfi_find(const struct cfi_object *object, uintptr_t pc, struct cfi_step *step);
+
+/* Whether a function, or what the compiler has moved out of one, begins at `pc`: then that is no return address,
+ * but of a call that never returns and is the last instruction before. */
+bool cfi_begins(const struct cfi_object *object, uintptr_t pc);

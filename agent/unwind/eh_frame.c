@@ -10,7 +10,6 @@
 #define RARE __attribute__((noinline))
 
 enum {
-	TABLE_ENTRY_BYTES = 8,	   /* start of the code and its FDE, relative to the header */
 	MAX_ENTRY_BYTES = 1 << 24, /* bounds the work; the largest seen are a few hundred KiB */
 	HEADER_VERSION = 1,
 };
@@ -36,9 +35,15 @@ static struct cursor body_at(const struct cfi_object *object, uintptr_t at)
 	return c;
 }
 
-/* Bisects the header's table: the last entry that does not begin behind pc; 0: there is none. */
-static RARE uintptr_t find_fde(const struct cfi_object *object, uintptr_t pc)
+/* An entry of the header's table: the start of the code and its FDE, relative to the header. */
+struct table_entry {
+	int32_t start, fde;
+};
+
+/* Bisects the table: the last entry that does not begin behind pc; without an FDE: there is none. */
+static RARE struct table_entry find_in_table(const struct cfi_object *object, uintptr_t pc)
 {
+	struct table_entry entry = {0, 0};
 	uintptr_t header = object->frame_header;
 	struct cursor c = cursor_at(object, header);
 	uint8_t version = cursor_read_u8(&c), frame_encoding = cursor_read_u8(&c);
@@ -48,27 +53,26 @@ static RARE uintptr_t find_fde(const struct cfi_object *object, uintptr_t pc)
 		frame_encoding != (CURSOR_ENC_PC_RELATIVE | CURSOR_ENC_S32) ||
 		count_encoding != CURSOR_ENC_U32 ||
 		table_encoding != (CURSOR_ENC_HEADER_RELATIVE | CURSOR_ENC_S32))
-		return 0;
+		return entry;
 	cursor_read_u32(&c); /* where .eh_frame begins: the table points into it directly */
 	uint32_t count = cursor_read_u32(&c);
-	const uint8_t *table = cursor_take(&c, (uint64_t)count * TABLE_ENTRY_BYTES);
+	const uint8_t *table = cursor_take(&c, (uint64_t)count * sizeof(entry));
 	int64_t wanted = (int64_t)(pc - header);
 	if (!table || !count)
-		return 0;
+		return entry;
 
 	int32_t start;
 	uint64_t low = 0, high = count; /* the entry lies in [low, high), if it exists */
 	while (high - low > 1) {
 		uint64_t middle = low + (high - low) / 2;
-		__builtin_memcpy(&start, table + middle * TABLE_ENTRY_BYTES, sizeof(start));
+		__builtin_memcpy(&start, table + middle * sizeof(entry), sizeof(start));
 		if (start <= wanted)
 			low = middle;
 		else
 			high = middle;
 	}
-	int32_t entry[2];
-	__builtin_memcpy(entry, table + low * TABLE_ENTRY_BYTES, sizeof(entry));
-	return entry[0] <= wanted ? header + (uintptr_t)(intptr_t)entry[1] : 0;
+	__builtin_memcpy(&entry, table + low * sizeof(entry), sizeof(entry));
+	return entry.start <= wanted ? entry : (struct table_entry){0, 0};
 }
 
 /* One letter of the augmentation; false: unknown, so neither its data nor a later letter's can be
@@ -158,9 +162,20 @@ static enum cfi_verdict parse_fde(
 	return cursor_is_broken(&c) ? CFI_UNSUPPORTED : CFI_STEP;
 }
 
+static struct table_entry find(const struct cfi_object *object, uintptr_t pc)
+{
+	return object->frame_header ? find_in_table(object, pc) : (struct table_entry){0, 0};
+}
+
 enum cfi_verdict eh_frame_find(
 	const struct cfi_object *object, uintptr_t pc, struct eh_frame_entry *entry)
 {
-	uintptr_t at = object->frame_header ? find_fde(object, pc) : 0;
-	return at ? parse_fde(object, at, pc, entry) : CFI_NO_INFO;
+	uintptr_t fde = (uintptr_t)(intptr_t)find(object, pc).fde;
+	return fde ? parse_fde(object, object->frame_header + fde, pc, entry) : CFI_NO_INFO;
+}
+
+bool eh_frame_begins(const struct cfi_object *object, uintptr_t pc)
+{
+	struct table_entry found = find(object, pc);
+	return found.fde && found.start == (int64_t)(pc - object->frame_header);
 }

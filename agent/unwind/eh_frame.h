@@ -22,3 +22,6 @@ struct eh_frame_entry {
 /* CFI_STEP: *entry is filled in and covers `pc`; else CFI_NO_INFO or CFI_UNSUPPORTED. */
 enum cfi_verdict eh_frame_find(
 	const struct cfi_object *object, uintptr_t pc, struct eh_frame_entry *entry);
+
+/* Whether the code of an entry begins at `pc`, by the table alone. */
+bool eh_frame_begins(const struct cfi_object *object, uintptr_t pc);

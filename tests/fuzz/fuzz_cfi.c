@@ -43,6 +43,7 @@ static void find(const uint8_t *bytes, size_t size, uint32_t header, uint32_t pc
 	enum cfi_verdict verdict = cfi_find(&object, (uintptr_t)bytes + pc, &step);
 	if (verdict > CFI_UNSUPPORTED)
 		abort();
+	cfi_begins(&object, (uintptr_t)bytes + pc);
 	if (verdict == CFI_STEP)
 		check_packing(&step);
 }

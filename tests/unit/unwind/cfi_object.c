@@ -92,13 +92,24 @@ void cfi_object_build(const struct cfi_entry *entry)
 }
 
 /* Asks for the rule `offset` bytes into the function, with the object's end at the guard page. */
+static struct cfi_object place_object(void)
+{
+	uintptr_t end = (uintptr_t)guard, start = end - cfi_object_size;
+	memcpy(guard - cfi_object_size, cfi_object_bytes, cfi_object_size);
+	return (struct cfi_object){start, end, start};
+}
+
 enum cfi_verdict cfi_object_find(uint32_t offset, struct cfi_step *step)
 {
-	struct cfi_object object = {(uintptr_t)guard - cfi_object_size, (uintptr_t)guard,
-		(uintptr_t)guard - cfi_object_size};
-	memcpy(guard - cfi_object_size, cfi_object_bytes, cfi_object_size);
+	struct cfi_object object = place_object();
 	memset(step, 0x55, sizeof(*step));
 	return cfi_find(&object, object.start + CFI_OBJECT_CODE_OFFSET + offset, step);
+}
+
+bool cfi_object_begins(uint32_t offset)
+{
+	struct cfi_object object = place_object();
+	return cfi_begins(&object, object.start + CFI_OBJECT_CODE_OFFSET + offset);
 }
 
 uintptr_t cfi_object_code(void)

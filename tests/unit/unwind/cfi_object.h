@@ -47,6 +47,9 @@ void cfi_object_build(const struct cfi_entry *entry);
 /* The rule `offset` bytes into the function. */
 enum cfi_verdict cfi_object_find(uint32_t offset, struct cfi_step *step);
 
+/* Whether an entry is said to begin there. */
+bool cfi_object_begins(uint32_t offset);
+
 /* Where find() will see the function. */
 uintptr_t cfi_object_code(void);
 

@@ -14,6 +14,9 @@ START_TEST(a_pc_that_no_entry_covers_has_no_info)
 	cfi_object_build(&(struct cfi_entry){.common = CFI_AFTER_CALL});
 	ck_assert_int_eq(cfi_object_find((uint32_t)-1, &step), CFI_NO_INFO);
 	ck_assert_int_eq(cfi_object_find(0, &step), CFI_STEP);
+	ck_assert(cfi_object_begins(0));
+	ck_assert(!cfi_object_begins((uint32_t)-1) && !cfi_object_begins(1));
+	ck_assert(!cfi_object_begins(CFI_OBJECT_CODE_BYTES) && !cfi_object_begins(1u << 31));
 	ck_assert_int_eq(cfi_object_find(CFI_OBJECT_CODE_BYTES - 1, &step), CFI_STEP);
 	ck_assert_int_eq(cfi_object_find(CFI_OBJECT_CODE_BYTES, &step), CFI_NO_INFO);
 	ck_assert_int_eq(cfi_object_find(1u << 31, &step), CFI_NO_INFO);
@@ -42,6 +45,7 @@ START_TEST(the_right_entry_is_found_among_many)
 	}
 	memcpy(cfi_object_bytes, header, sizeof(header));
 	for (uint32_t pc = 0; pc < 16 * MANY; pc++) {
+		ck_assert_int_eq(cfi_object_begins(pc), pc % 16 == 0);
 		if (pc / 16 % 3 == 0 && pc % 16 >= 12)
 			ck_assert_int_eq(cfi_object_find(pc, &step), CFI_NO_INFO);
 		else
@@ -64,6 +68,7 @@ START_TEST(an_object_without_a_usable_header_has_no_info)
 		cfi_object_build(&(struct cfi_entry){.common = CFI_AFTER_CALL});
 		cfi_object_bytes[i] ^= 0x10;
 		ck_assert_int_eq(cfi_object_find(0, &step), CFI_NO_INFO);
+		ck_assert(!cfi_object_begins(0));
 	}
 	cfi_object_build(&(struct cfi_entry){.common = CFI_AFTER_CALL});
 	memset(cfi_object_bytes + 8, 0xff, 4); /* more entries than the object has bytes */
@@ -110,8 +115,10 @@ START_TEST(an_object_cut_off_anywhere_is_survived)
 	cfi_object_build(&damaged);
 	for (size_t size = cfi_object_size; size > 0; size--) {
 		cfi_object_size = size;
-		for (uint32_t pc = 0; pc < CFI_OBJECT_CODE_BYTES; pc += 3)
+		for (uint32_t pc = 0; pc < CFI_OBJECT_CODE_BYTES; pc += 3) {
 			cfi_object_find(pc, &step);
+			cfi_object_begins(pc);
+		}
 	}
 	cfi_object_size = 0;
 	ck_assert_int_eq(cfi_object_find(0, &step), CFI_NO_INFO);
@@ -127,8 +134,10 @@ START_TEST(any_byte_may_be_wrong)
 		for (unsigned value = 0; value < 256; value++) {
 			uint8_t before = cfi_object_bytes[at];
 			cfi_object_bytes[at] = (uint8_t)value;
-			for (uint32_t pc = 0; pc < 16; pc += 5)
+			for (uint32_t pc = 0; pc < 16; pc += 5) {
 				verdicts[cfi_object_find(pc, &step)]++;
+				cfi_object_begins(pc);
+			}
 			cfi_object_bytes[at] = before;
 		}
 	ck_assert_uint_gt(verdicts[CFI_STEP], 0);
