@@ -11,8 +11,9 @@
  * Code without CFI (compiled at run time, hand-written assembly) is left by the frame pointer, if
  * it can be, and what was found so is counted as guessed. A chain of frame pointers is believed
  * only as a whole: each record lies above the frame it belongs to, near it, and returns to what may
- * be code, and after a few of them one returns into code that CFI knows. There the walk goes on by
- * rules; else it ends where the chain began.
+ * be code, and in the end one returns into code that CFI knows. There the walk
+ * goes on by rules; else it ends where the chain began. Only a chain of more records than a walk keeps frames is
+ * believed for its length.
  */
 #include "unwind/walk.h"
 #include <stdatomic.h>
@@ -82,11 +83,16 @@ uint64_t walk_misses(void)
 	return atomic_load_explicit(&misses, memory_order_relaxed); /* relaxed: a statistic */
 }
 
-/* Why a walk cannot go on, else GO_ON. */
-enum { GO_ON = WIRE_STOP_KINDS };
+/* Why a walk cannot go on, else GO_ON. While it follows a chain of frame records: to code without CFI, or to
+ * where CFI has to be asked. */
+enum { GO_ON = WIRE_STOP_KINDS, GUESS, ASK };
 
-/* So many frames without CFI may follow each other; more are an interpreter's, or no frames. */
-enum { MAX_GUESSES = 64 };
+/* So many records, each in its place above the last, are no accident: where they lead is not looked for any
+ * further. */
+enum { MAX_GUESSES = WIRE_MAX_FRAMES };
+
+/* Of so many frames of a chain is it remembered that their code has no CFI: recursion comes by again. */
+enum { REMEMBERED_GUESSES = 4 };
 
 /* Farther above its frame no record is looked for: on a stack that is not the thread's own each
  * page on the way would be asked for, in every walk, for a register that holds something else. */
@@ -133,9 +139,12 @@ struct place {
 /* What a walk keeps beside. */
 struct journey {
 	struct stack_bounds bounds;
+	struct place place;
+	struct memo_entry *next; /* at the end of a chain */
 	uint16_t guessed;
 	uint16_t chain;	   /* records that were followed and are not believed yet */
 	uint16_t solid;	   /* frames before those */
+	uint16_t count;	   /* and with those */
 	uintptr_t context; /* of the signal whose interrupted frame comes next; 0: none */
 };
 
@@ -230,14 +239,22 @@ static bool may_be_code(const struct stack_bounds *bounds, uintptr_t pc)
 	       !stack_bounds_contain(bounds, pc, pc);
 }
 
-/* The frame record {caller's frame pointer, return address} at place->fp, of a frame at place->sp. That the
- * frame reaches up to there is a guess: above a coroutine's stack there may be nothing any more. */
-static bool follow_record(struct place *place, struct stack_bounds *bounds)
+/* Whether [sp, end) may be read, most of it in pages that are known. That the frame at `sp` reaches up to there is
+ * a guess: above a coroutine's stack there may be nothing any more. */
+static bool admit_guess(struct stack_bounds *bounds, uintptr_t sp, uintptr_t record, uintptr_t end)
+{
+	if (!stack_bounds_contain(bounds, record, end) && !stack_bounds_admit(bounds, record, end))
+		return false;
+	bool same_page = (sp - 1) / ARCH_PAGE_BYTES == (end - 1) / ARCH_PAGE_BYTES;
+	return same_page || !bounds->is_own || stack_bounds_still_readable(sp - 1, end);
+}
+
+/* The frame record {caller's frame pointer, return address} at place->fp, of a frame at place->sp. */
+static inline bool follow_record(struct place *place, struct stack_bounds *bounds)
 {
 	uintptr_t record = place->fp, end = record + 2 * sizeof(uintptr_t);
 	if (record & 7 || record < place->sp || record - place->sp > MAX_GUESSED_FRAME_BYTES ||
-		!stack_bounds_admit(bounds, record, end) ||
-		(bounds->is_own && !stack_bounds_still_readable(place->sp - 1, end)))
+		!admit_guess(bounds, place->sp, record, end))
 		return false;
 	place->fp = load(record);
 	place->pc = arch_strip(load(record + sizeof(uintptr_t)));
@@ -246,33 +263,86 @@ static bool follow_record(struct place *place, struct stack_bounds *bounds)
 	return may_be_code(bounds, place->pc);
 }
 
-static int step_guess(struct place *place, struct journey *journey)
+/* What code a guessed record returns to. */
+static int look_at_guess(uint64_t salt, uintptr_t pc)
 {
-	if (!ARCH_RECORD_ENDS_FRAME || journey->chain == MAX_GUESSES ||
-		!follow_record(place, &journey->bounds))
-		return WIRE_STOP_NO_INFO;
-	journey->chain++;
-	return GO_ON;
+	struct cfi_object object;
+	if (rule_cache_find(salt, pc - 1) == rule_cache_of(CFI_NO_INFO) ||
+		objects_find(pc - 1, &object))
+		return GUESS;
+	return ASK;
 }
 
-/* The chain leads to code with this rule, whose frame there may be no `room` for. */
-static __attribute__((noinline)) int judge_chain(struct journey *journey, uint32_t rule, bool room)
+/* Whether one of the last frames, none of which has CFI, has the same pc. */
+static inline bool is_recursion(const struct journey *journey, const uint64_t *frames, uintptr_t pc)
+{
+	uint32_t count = journey->count - journey->solid + 1u;
+	for (uint32_t i = 1; i <= count && i <= REMEMBERED_GUESSES; i++)
+		if (frames[journey->count - i] == pc)
+			return true;
+	return false;
+}
+
+static inline void keep_guess(
+	struct journey *journey, struct memo *memo, uint64_t *frames, uint32_t max)
+{
+	const struct place *place = &journey->place;
+	if (journey->count == max)
+		return;
+	if (memo)
+		journey->next = memo_learn(memo, memo_seek(journey->next, place->sp),
+			journey->count, place->sp, 0, rule_cache_of(CFI_NO_INFO));
+	frames[journey->count++] = place->pc;
+}
+
+/* From code without CFI to code that an object covers, where CFI has to be asked; or to the chain's end. */
+static __attribute__((noinline)) int follow_chain(
+	struct journey *journey, uint64_t salt, struct memo *memo, uint64_t *frames, uint32_t max)
+{
+	struct place *place = &journey->place;
+	int found;
+	do {
+		if (journey->chain)
+			keep_guess(journey, memo, frames, max);
+		if (journey->chain == MAX_GUESSES)
+			return WIRE_STOP_MAX;
+		if (!follow_record(place, &journey->bounds))
+			return WIRE_STOP_NO_INFO;
+		journey->chain++;
+		found = is_recursion(journey, frames, place->pc) ? GUESS
+								 : look_at_guess(salt, place->pc);
+	} while (found == GUESS);
+	return found;
+}
+
+/* The rule where a chain leads. */
+static __attribute__((noinline)) int judge_guess(uint32_t rule)
 {
 	if (rule == rule_cache_of(CFI_NO_INFO))
-		return GO_ON;
-	if (!is_known_code(rule))
-		return WIRE_STOP_NO_INFO;
-	journey->guessed = (uint16_t)(journey->guessed + journey->chain - !room);
+		return GUESS;
+	return is_known_code(rule) ? GO_ON : WIRE_STOP_NO_INFO;
+}
+
+/* A chain is at its end, and maybe there is `room` for the frame to which it leads. Returns how many frames are
+ * kept. */
+static __attribute__((noinline)) uint32_t settle_chain(struct journey *journey, int stop, bool room)
+{
+	uint32_t count = journey->count;
+	if (stop == GO_ON || stop == WIRE_STOP_MAX)
+		journey->guessed += (uint16_t)(count - journey->solid + (stop == GO_ON && room));
+	else
+		count = journey->solid;
 	journey->chain = 0;
-	return GO_ON;
+	return count;
 }
 
 /* By a rule that is not plain. Registers come and go apart, for a struct that is filled in by the
  * loop makes gcc keep pairs of them in vector registers, at a cost for every frame. */
 static __attribute__((noinline)) int step_rare(
-	uintptr_t sp, uintptr_t fp, struct journey *journey, uint32_t rule, struct place *place)
+	struct journey *journey, uint32_t rule, uintptr_t sp, uintptr_t fp)
 {
 	struct cfi_step step;
+	struct place *place = &journey->place;
 	*place = (struct place){.sp = sp, .fp = fp};
 	switch (rule_cache_unpack(rule, &step)) {
 	case CFI_STEP:
@@ -282,7 +352,7 @@ static __attribute__((noinline)) int step_rare(
 	case CFI_END:
 		return WIRE_STOP_END;
 	case CFI_NO_INFO:
-		return step_guess(place, journey);
+		return ARCH_RECORD_ENDS_FRAME ? GUESS : WIRE_STOP_NO_INFO;
 	case CFI_UNSUPPORTED:
 		break;
 	}
@@ -344,27 +414,30 @@ static FOREIGN inline __attribute__((always_inline)) void walk(struct memo *memo
 				break;
 			}
 		} else {
-			struct place place;
-			if (!journey.chain)
-				journey.solid = (uint16_t)count;
-			stop = step_rare(sp, fp, &journey, rule, &place);
-			/* Here, where what resolves has all of the stack that a walk may take. */
-			if (stop == GO_ON && journey.chain)
-				stop = judge_chain(
-					&journey, rule_at(salt, place.lookup), count < max);
+			stop = step_rare(&journey, rule, sp, fp);
+			if (unlikely(stop == GUESS)) {
+				journey.solid = journey.count = (uint16_t)count;
+				journey.next = next;
+				do {
+					stop = follow_chain(&journey, salt, memo, frames, max);
+					/* Here, where what resolves has all of the stack that a walk may take. */
+					if (stop == ASK)
+						stop = judge_guess(
+							rule_at(salt, journey.place.lookup));
+				} while (stop == GUESS);
+				count = settle_chain(&journey, stop, journey.count < max);
+				next = journey.next;
+			}
 			if (stop != GO_ON)
 				break;
-			pc = place.pc, sp = place.sp, fp = place.fp, lookup = place.lookup;
+			pc = journey.place.pc, sp = journey.place.sp, fp = journey.place.fp;
+			lookup = journey.place.lookup;
 			stop = WIRE_STOP_MAX;
 			if (memo)
 				next = memo_seek(next, sp);
 		}
 		if (unlikely(count == max))
 			break;
-	}
-	if (unlikely(journey.chain)) {
-		count = journey.solid;
-		stop = WIRE_STOP_NO_INFO;
 	}
 	if (memo)
 		memo_end(memo, count);

@@ -13,7 +13,7 @@
 
 #if defined(__x86_64__)
 
-enum { PAGE = 4096, MOST_GUESSES = 64 };
+enum { PAGE = 4096, MOST_COMPILED = WIRE_MAX_FRAMES + 100 };
 
 static struct unwind_judgement last;
 static uint64_t misses_before; /* of the last walk, with all that libgcc had found before */
@@ -51,7 +51,7 @@ static bool is_within(uint64_t pc, const uint8_t *page)
 	return pc - (uintptr_t)page < PAGE;
 }
 
-static const uint8_t *chain[MOST_GUESSES + 2];
+static const uint8_t *chain[MOST_COMPILED];
 
 /* push %rbp; mov %rsp,%rbp; movabs $next,%rax; call *%rax; pop %rbp; ret   `length` times, the
  * last of which is called first. */
@@ -83,7 +83,7 @@ static void assert_guessed(unsigned length)
 	ck_assert_int_eq(outer_walk.stop, WIRE_STOP_END);
 	ck_assert_int_eq(last.verdict, UNWIND_SAME);
 	ck_assert_int_eq(last.walk.stop, WIRE_STOP_END);
-	ck_assert_uint_eq(last.walk.guessed, length);
+	ck_assert_uint_eq(last.walk.guessed, length < UINT8_MAX ? length : UINT8_MAX);
 	for (unsigned i = 0; i < length; i++)
 		ck_assert(is_within(last.frames[i], chain[i]));
 	/* Then the caller of the chain, and its callers, which both walks must agree on. */
@@ -103,16 +103,38 @@ static void assert_ended(void)
 
 START_TEST(code_that_keeps_frame_pointers_is_walked_through_and_marked)
 {
-	static const unsigned lengths[] = {1, 2, 10, MOST_GUESSES};
+	static const unsigned lengths[] = {1, 2, 10, 64, 65, 100, 400};
 	call_and_compare(compile_chain(lengths[_i], capture));
 	assert_guessed(lengths[_i]);
 }
 END_TEST
 
-START_TEST(more_code_in_a_row_than_may_be_guessed_ends_the_walk)
+START_TEST(more_compiled_code_than_a_record_holds_keeps_its_innermost_frames)
 {
-	call_and_compare(compile_chain(MOST_GUESSES + 1, capture));
-	assert_ended();
+	call_and_compare(compile_chain(MOST_COMPILED, capture));
+	ck_assert_int_eq(last.verdict, UNWIND_SAME);
+	ck_assert_int_eq(last.walk.stop, WIRE_STOP_MAX);
+	ck_assert_uint_eq(last.walk.frame_count, WIRE_MAX_FRAMES);
+	ck_assert_uint_eq(last.walk.guessed, UINT8_MAX);
+	for (unsigned i = 0; i < WIRE_MAX_FRAMES; i++)
+		ck_assert(is_within(last.frames[i], chain[i]));
+}
+END_TEST
+
+/* push %rbp; mov %rsp,%rbp; dec %edi; jz 1f; call itself; pop %rbp; ret; 1: call *%rsi; pop %rbp; ret */
+START_TEST(recursion_in_compiled_code_is_walked_frame_by_frame)
+{
+	static const uint8_t code[] = {0x55, 0x48, 0x89, 0xe5, 0xff, 0xcf, 0x74, 0x07, 0xe8, 0xf3,
+		0xff, 0xff, 0xff, 0x5d, 0xc3, 0xff, 0xd6, 0x5d, 0xc3};
+	enum { DEPTH = 300 };
+	const uint8_t *page = compile(code, sizeof(code));
+	((void (*)(int, void (*)(void)))page)(DEPTH, capture);
+	ck_assert_int_eq(last.verdict, UNWIND_SAME);
+	ck_assert_int_eq(last.walk.stop, WIRE_STOP_END);
+	ck_assert_uint_eq(last.frames[0], (uintptr_t)page + 17);
+	for (unsigned i = 1; i < DEPTH; i++)
+		ck_assert_uint_eq(last.frames[i], (uintptr_t)page + 13);
+	ck_assert(!is_within(last.frames[DEPTH], page));
 }
 END_TEST
 
@@ -124,16 +146,10 @@ static __attribute__((noinline)) void capture_limited(void)
 	walk_stack(&regs, last.frames, limit, &last.walk);
 }
 
-START_TEST(a_chain_that_the_limit_cuts_is_not_believed)
+START_TEST(a_chain_that_the_limit_cuts_is_believed_for_where_it_leads)
 {
 	void (*callee)(void) = compile_chain(5, capture_limited);
-	for (limit = 1; limit <= 4; limit++) {
-		callee();
-		ck_assert_uint_eq(last.walk.guessed, 0);
-		ck_assert_uint_eq(last.walk.frame_count, 1);
-		ck_assert_int_eq(last.walk.stop, WIRE_STOP_NO_INFO);
-	}
-	for (; limit <= 6; limit++) { /* now it has been seen where it leads */
+	for (limit = 1; limit <= 6; limit++) {
 		callee();
 		ck_assert_uint_eq(last.walk.guessed, limit - 1);
 		ck_assert_uint_eq(last.walk.frame_count, limit);
@@ -215,11 +231,29 @@ static void forge(struct forgery *forgery)
 	forgery->words[9] = (uintptr_t)unwind_truth_run + 16;
 }
 
-static struct walk_result walk_forgery(const struct forgery *forgery, uint64_t *frames)
+static struct walk_result walk_limited(
+	const struct forgery *forgery, uint64_t *frames, uint32_t most)
 {
 	struct walk_result result;
-	walk_stack(&forgery->regs, frames, WIRE_MAX_FRAMES, &result);
+	walk_stack(&forgery->regs, frames, most, &result);
 	return result;
+}
+
+static struct walk_result walk_forgery(const struct forgery *forgery, uint64_t *frames)
+{
+	return walk_limited(forgery, frames, WIRE_MAX_FRAMES);
+}
+
+/* With room for the whole chain, and without. */
+static void assert_disbelieved(const struct forgery *forgery)
+{
+	uint64_t frames[8];
+	for (uint32_t most = 8; most >= 1; most /= 2) {
+		struct walk_result result = walk_limited(forgery, frames, most);
+		ck_assert_uint_eq(result.guessed, 0);
+		ck_assert_int_eq(result.stop, WIRE_STOP_NO_INFO);
+		ck_assert_uint_eq(result.frame_count, 1);
+	}
 }
 
 START_TEST(a_chain_is_believed_only_as_a_whole)
@@ -250,10 +284,30 @@ START_TEST(a_chain_is_believed_only_as_a_whole)
 	for (unsigned i = 0; i < sizeof(spoils) / sizeof(spoils[0]); i++) {
 		forge(&forgery);
 		forgery.words[spoils[i].word] = spoils[i].value;
+		assert_disbelieved(&forgery);
+	}
+}
+END_TEST
+
+/* Of two pieces of code without CFI in turn. */
+START_TEST(a_chain_that_leads_nowhere_is_believed_only_if_a_record_cannot_hold_it)
+{
+	static uintptr_t words[2 * (WIRE_MAX_FRAMES + 2)];
+	static uint64_t frames[WIRE_MAX_FRAMES];
+	struct forgery forgery;
+	for (unsigned length = WIRE_MAX_FRAMES - 1; length <= WIRE_MAX_FRAMES; length++) {
+		forge(&forgery);
+		for (unsigned i = 0; i < length; i++) {
+			words[2 * i] = (uintptr_t)&words[2 * i + 2];
+			words[2 * i + 1] = (uintptr_t)unknown_code + 8 * (1 + i % 2);
+		}
+		words[2 * length] = words[2 * length + 1] = 0;
+		forgery.regs.sp = forgery.regs.fp = (uintptr_t)words;
 		struct walk_result result = walk_forgery(&forgery, frames);
-		ck_assert_msg(result.guessed == 0, "%u", i);
-		ck_assert_int_eq(result.stop, WIRE_STOP_NO_INFO);
-		ck_assert_uint_eq(result.frame_count, 1);
+		bool is_believed = length == WIRE_MAX_FRAMES;
+		ck_assert_uint_eq(result.frame_count, is_believed ? WIRE_MAX_FRAMES : 1);
+		ck_assert_uint_eq(result.guessed, is_believed ? UINT8_MAX : 0);
+		ck_assert_int_eq(result.stop, is_believed ? WIRE_STOP_MAX : WIRE_STOP_NO_INFO);
 	}
 }
 END_TEST
@@ -339,15 +393,18 @@ static Suite *make_suite(void)
 	tcase_add_checked_fixture(guess, set_up, NULL);
 	tcase_set_timeout(guess, 60);
 	tcase_add_loop_test(
-		guess, code_that_keeps_frame_pointers_is_walked_through_and_marked, 0, 4);
-	tcase_add_test(guess, more_code_in_a_row_than_may_be_guessed_ends_the_walk);
+		guess, code_that_keeps_frame_pointers_is_walked_through_and_marked, 0, 7);
+	tcase_add_test(guess, more_compiled_code_than_a_record_holds_keeps_its_innermost_frames);
+	tcase_add_test(guess, recursion_in_compiled_code_is_walked_frame_by_frame);
 	tcase_add_loop_test(
 		guess, code_that_keeps_other_things_in_the_register_ends_the_walk, 0, 6);
-	tcase_add_test(guess, a_chain_that_the_limit_cuts_is_not_believed);
+	tcase_add_test(guess, a_chain_that_the_limit_cuts_is_believed_for_where_it_leads);
 	tcase_add_test(guess, a_record_below_its_frame_is_not_believed);
 	tcase_add_test(guess, loaded_code_between_compiled_code_is_walked_by_its_rules);
 	tcase_add_test(guess, that_no_object_covers_a_pc_is_not_remembered);
 	tcase_add_test(guess, a_chain_is_believed_only_as_a_whole);
+	tcase_add_test(
+		guess, a_chain_that_leads_nowhere_is_believed_only_if_a_record_cannot_hold_it);
 	tcase_add_test(guess, a_record_far_above_its_frame_is_not_looked_for);
 	tcase_add_test(guess, a_record_in_memory_that_has_gone_is_not_read);
 #endif
