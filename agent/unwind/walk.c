@@ -11,7 +11,7 @@
  * Code without CFI (compiled at run time, hand-written assembly) is left by the frame pointer, if
  * it can be, and what was found so is counted as guessed. A chain of frame pointers is believed
  * only as a whole: each record lies above the frame it belongs to, near it, and returns to what may
- * be code, and in the end one returns into code that CFI knows. There the walk
+ * be code and is no function's beginning, and in the end one returns into code that CFI knows. There the walk
  * goes on by rules; else it ends where the chain began. Only a chain of more records than a walk keeps frames is
  * believed for its length.
  */
@@ -263,14 +263,16 @@ static inline bool follow_record(struct place *place, struct stack_bounds *bound
 	return may_be_code(bounds, place->pc);
 }
 
-/* What code a guessed record returns to. */
+/* What code a guessed record returns to. That a pc has no CFI was found out in here, or by a walk that came to it
+ * by rules: so no function begins behind it, as one does where a pointer to a function is taken for a return
+ * address. */
 static int look_at_guess(uint64_t salt, uintptr_t pc)
 {
 	struct cfi_object object;
 	if (rule_cache_find(salt, pc - 1) == rule_cache_of(CFI_NO_INFO) ||
 		objects_find(pc - 1, &object))
 		return GUESS;
-	return ASK;
+	return cfi_begins(&object, pc) ? WIRE_STOP_NO_INFO : ASK;
 }
 
 /* Whether one of the last frames, none of which has CFI, has the same pc. */

@@ -1,6 +1,7 @@
 /* Code that no CFI describes: by frame pointers, as far as those can be believed, else not at all.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
@@ -289,6 +290,46 @@ START_TEST(a_chain_is_believed_only_as_a_whole)
 }
 END_TEST
 
+/* Two functions without a byte between them: a return address of the first, which never returns, is the beginning
+ * of the second. */
+void walk_guess_first(void);
+void walk_guess_second(void);
+__asm__(".text\n"
+	".type walk_guess_first, @function\n"
+	"walk_guess_first:\n	.cfi_startproc\n	call abort@PLT\n	.cfi_endproc\n"
+	".size walk_guess_first, . - walk_guess_first\n"
+	".type walk_guess_second, @function\n"
+	"walk_guess_second:\n	.cfi_startproc\n	nop\n	ret\n	.cfi_endproc\n"
+	".size walk_guess_second, . - walk_guess_second\n");
+
+START_TEST(a_guess_is_no_pointer_to_a_function)
+{
+	const uintptr_t functions[] = {(uintptr_t)walk_guess_second, (uintptr_t)walk_guess_first,
+		(uintptr_t)unwind_truth_run, (uintptr_t)walk_stack,
+		(uintptr_t)dlsym(RTLD_DEFAULT, "getenv"), (uintptr_t)dlsym(RTLD_DEFAULT, "qsort"),
+		(uintptr_t)dlsym(RTLD_DEFAULT, "strtod")};
+	static uint64_t frames[WIRE_MAX_FRAMES];
+	struct forgery forgery;
+	for (unsigned i = 0; i < 2 * sizeof(functions) / sizeof(functions[0]); i++) {
+		forge(&forgery);
+		forgery.words[5 + 4 * (i % 2)] = functions[i / 2]; /* on the way, and at its end */
+		assert_disbelieved(&forgery);
+		forgery.words[5 + 4 * (i % 2)]++;
+		ck_assert_uint_ge(walk_forgery(&forgery, frames).guessed, 1);
+	}
+	/* Rules lead there. */
+	forge(&forgery);
+	forgery.regs.pc = (uintptr_t)walk_guess_second;
+	forgery.words[0] = (uintptr_t)unwind_truth_run + 16;
+	ck_assert_uint_gt(walk_forgery(&forgery, frames).frame_count, 1);
+	ck_assert_uint_eq(frames[1], (uintptr_t)unwind_truth_run + 16);
+	/* That the rule is known now is no reason to believe. */
+	forge(&forgery);
+	forgery.words[9] = (uintptr_t)walk_guess_second;
+	assert_disbelieved(&forgery);
+}
+END_TEST
+
 /* Of two pieces of code without CFI in turn. */
 START_TEST(a_chain_that_leads_nowhere_is_believed_only_if_a_record_cannot_hold_it)
 {
@@ -403,6 +444,7 @@ static Suite *make_suite(void)
 	tcase_add_test(guess, loaded_code_between_compiled_code_is_walked_by_its_rules);
 	tcase_add_test(guess, that_no_object_covers_a_pc_is_not_remembered);
 	tcase_add_test(guess, a_chain_is_believed_only_as_a_whole);
+	tcase_add_test(guess, a_guess_is_no_pointer_to_a_function);
 	tcase_add_test(
 		guess, a_chain_that_leads_nowhere_is_believed_only_if_a_record_cannot_hold_it);
 	tcase_add_test(guess, a_record_far_above_its_frame_is_not_looked_for);
