@@ -97,7 +97,7 @@ _Static_assert(sizeof(struct row) == 16, "five rows lie on the host's stack");
 
 struct machine {
 	struct eh_frame_entry entry;
-	struct cursor code;
+	struct cursor *code; /* the program that runs, one of the entry's */
 	uintptr_t pc;
 	uintptr_t location;
 	struct row row, initial;
@@ -212,7 +212,7 @@ static bool apply_plt_expression(struct machine *m, const struct cursor *e)
 /* base + offset, deref [+ constant]: what compilers and assemblers write for realigned stacks. */
 static RARE void apply_cfa_expression(struct machine *m)
 {
-	struct cursor block = cursor_read_block(&m->code), *e = &block;
+	struct cursor block = cursor_read_block(m->code), *e = &block;
 	if (apply_plt_expression(m, e))
 		return;
 	m->row.cfa_form = CFA_IS_OTHER;
@@ -240,7 +240,7 @@ static RARE void apply_cfa_expression(struct machine *m)
 /* Saved at base + offset: the frame pointer of realigned frames, and all of a signal frame. */
 static RARE void apply_saved_expression(struct machine *m, uint64_t reg)
 {
-	struct cursor block = cursor_read_block(&m->code), *e = &block;
+	struct cursor block = cursor_read_block(m->code), *e = &block;
 	uint8_t op = cursor_read_u8(e);
 	int64_t offset = cursor_read_sleb(e);
 	enum place place = PLACE_OTHER;
@@ -253,7 +253,7 @@ static RARE void apply_saved_expression(struct machine *m, uint64_t reg)
 
 static bool execute_cfa(struct machine *m, uint8_t opcode)
 {
-	struct cursor *c = &m->code;
+	struct cursor *c = m->code;
 	switch (opcode) {
 	case CFA_DEF_CFA:
 		set_cfa_base(m, cursor_read_uleb(c));
@@ -281,7 +281,7 @@ static bool execute_cfa(struct machine *m, uint8_t opcode)
 
 static bool execute_register(struct machine *m, uint8_t opcode)
 {
-	struct cursor *c = &m->code;
+	struct cursor *c = m->code;
 	uint64_t reg = cursor_read_uleb(c);
 	switch (opcode) {
 	case CFA_OFFSET_EXTENDED:
@@ -321,7 +321,7 @@ static bool execute_register(struct machine *m, uint8_t opcode)
 
 static enum outcome execute_state(struct machine *m, uint8_t opcode)
 {
-	struct cursor *c = &m->code;
+	struct cursor *c = m->code;
 	if (opcode == ARCH_CFA_IGNORED)
 		return GO_ON;
 	switch (opcode) {
@@ -354,7 +354,7 @@ static enum outcome execute_state(struct machine *m, uint8_t opcode)
 
 static enum outcome execute(struct machine *m)
 {
-	struct cursor *c = &m->code;
+	struct cursor *c = m->code;
 	uint8_t opcode = cursor_read_u8(c);
 	switch (opcode & 0xc0) {
 	case CFA_ADVANCE_LOC:
@@ -382,13 +382,13 @@ static enum outcome execute(struct machine *m)
 }
 
 /* Up to the row that covers m->pc, or the program's end: its last row covers the rest. */
-static bool run(struct machine *m, const struct cursor *program)
+static bool run(struct machine *m, struct cursor *program)
 {
-	m->code = *program;
+	m->code = program;
 	enum outcome outcome = GO_ON;
-	while (outcome == GO_ON && m->code.at < m->code.end)
+	while (outcome == GO_ON && program->at < program->end)
 		outcome = m->instructions_left-- ? execute(m) : GIVE_UP;
-	return outcome != GIVE_UP && !cursor_is_broken(&m->code);
+	return outcome != GIVE_UP && !cursor_is_broken(program);
 }
 
 /* Believes the mark only if the CFI describes the kernel's frame, for that is what a walk reads. */

@@ -137,7 +137,7 @@ uint64_t rule_cache_salt(void)
 	return salt_of(atomic_load_explicit(&epoch, memory_order_acquire));
 }
 
-void rule_cache_store(uint64_t salt, uintptr_t pc, uint32_t rule)
+uint32_t rule_cache_store(uint64_t salt, uintptr_t pc, uint32_t rule)
 {
 	uint64_t key = rule_cache_key(salt, pc);
 	uint32_t index = rule_cache_index(key);
@@ -149,6 +149,7 @@ void rule_cache_store(uint64_t salt, uintptr_t pc, uint32_t rule)
 			&rule_cache_words[index ^ 1], displaced, memory_order_relaxed);
 	atomic_store_explicit(
 		&rule_cache_words[index], key << RULE_CACHE_BITS | rule, memory_order_relaxed);
+	return rule;
 }
 
 void rule_cache_flush(void)

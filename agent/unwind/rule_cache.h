@@ -94,8 +94,8 @@ static inline uint32_t rule_cache_find_displaced(uint64_t salt, uintptr_t pc)
 	return rule_cache_find_at(rule_cache_index(key) ^ 1, key);
 }
 
-/* `pc` has at most ARCH_ADDRESS_BITS. */
-void rule_cache_store(uint64_t salt, uintptr_t pc, uint32_t rule);
+/* `pc` has at most ARCH_ADDRESS_BITS. Returns the rule. */
+uint32_t rule_cache_store(uint64_t salt, uintptr_t pc, uint32_t rule);
 
 /* The rule of a verdict; `step` is read if that is CFI_STEP. Never RULE_CACHE_MISSING. */
 uint32_t rule_cache_pack(enum cfi_verdict verdict, const struct cfi_step *step);

@@ -118,11 +118,9 @@ static __attribute__((noinline)) uint32_t resolve(uint64_t salt, uintptr_t pc)
 		return rule_cache_of(CFI_SIGNAL);
 	if (pc < ARCH_PAGE_BYTES || pc >> ARCH_ADDRESS_BITS || objects_find(pc, &object))
 		return rule_cache_of(CFI_NO_INFO);
-	enum cfi_verdict verdict = cfi_find(&object, pc, &step);
-	rule = rule_cache_pack(verdict, &step);
-	rule_cache_store(salt, pc, rule);
 	atomic_fetch_add_explicit(&misses, 1, memory_order_relaxed); /* relaxed: a statistic */
-	return rule;
+	enum cfi_verdict verdict = cfi_find(&object, pc, &step);
+	return rule_cache_store(salt, pc, rule_cache_pack(verdict, &step));
 }
 
 static inline uint32_t rule_at(uint64_t salt, uintptr_t pc)
