@@ -18,10 +18,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <uv.h>
 #include "base/alloc.h"
 #include "base/log.h"
+#include "server/audit_queue.h"
 #include "server/audit_request.h"
 #include "server/module_files.h"
 #include "server/module_map.h"
@@ -30,9 +30,6 @@
 #include "server/symbol_client.h"
 #include "server/symbol_helper.h"
 
-#define MAX_WAITING	    64u
-#define MAX_PER_USER	    48u
-#define MAX_PER_SESSION	    32u
 #define DEFAULT_STALL_MS    5000u
 #define DEFAULT_IDLE_MS	    30000u
 #define FIRST_PAUSE_MS	    100u
@@ -47,16 +44,6 @@ _Static_assert((int)SESSION_AUDIT_LONGER == SPPROF__V1__SYMBOLIZER_AUDITED__VERD
 
 enum state { RESTING, OPENING, STARTING, TELLING, ASKED };
 
-struct job {
-	STAILQ_ENTRY(job) next;
-	struct session *session;	 /* owns a reference */
-	struct session_audit_item *item; /* owns */
-	uint32_t keys[MAX_MAPPINGS];	 /* of the item's modules' files; 0: none */
-	uint32_t unopened[MAX_MAPPINGS];
-	uint32_t unopened_count;
-	bool told_again;
-};
-
 struct auditor {
 	uv_loop_t *loop; /* borrows */
 	uv_timer_t timer;
@@ -64,8 +51,8 @@ struct auditor {
 	struct module_files *files;   /* borrows */
 	char *program;		      /* owns */
 	uint32_t stall_ms, idle_ms;
-	STAILQ_HEAD(, job) waiting;
-	struct job *current; /* owns; NULL while RESTING */
+	struct audit_queue queue;
+	struct audit_job *current; /* owns; NULL while RESTING */
 	enum state state;
 	uint64_t opening;     /* module_files's handle; 0: none */
 	uint64_t deadline_ms; /* of the state */
@@ -95,7 +82,7 @@ static void set_timer(struct auditor *auditor)
 	uint64_t now = now_ms(auditor), due = UINT64_MAX;
 	if (auditor->state != RESTING)
 		due = auditor->deadline_ms;
-	else if (!STAILQ_EMPTY(&auditor->waiting))
+	else if (auditor->queue.count > 0)
 		due = auditor->next_ms;
 	else if (auditor->helper != NULL)
 		due = auditor->idle_at_ms;
@@ -109,12 +96,6 @@ static void enter(struct auditor *auditor, enum state state)
 {
 	auditor->state = state;
 	auditor->deadline_ms = now_ms(auditor) + auditor->stall_ms;
-}
-
-static void free_job(struct job *job)
-{
-	session_unref(job->session);
-	free(job);
 }
 
 /* The helper rests; the clock is the wall's, for it may have been waiting for a slow file. */
@@ -132,9 +113,7 @@ static void rest(struct auditor *auditor)
 
 static void give_up(struct auditor *auditor, enum session_audit_reason reason)
 {
-	struct job *job = TAKE(auditor->current);
-	session_audit_given_up(session_audit(job->session), TAKE(job->item), reason);
-	free_job(job);
+	audit_queue_give_up(TAKE(auditor->current), reason);
 	rest(auditor);
 }
 
@@ -205,7 +184,7 @@ static bool tell_file(struct auditor *auditor, uint32_t key)
 
 static void ask(struct auditor *auditor)
 {
-	struct job *job = auditor->current;
+	struct audit_job *job = auditor->current;
 	auditor->number = auditor->number % INT32_MAX + 1;
 	enter(auditor, ASKED);
 	if (audit_request_send(auditor->helper, auditor->number, job->item, job->keys) < 0)
@@ -215,7 +194,7 @@ static void ask(struct auditor *auditor)
 /* Tells of the next file that the helper lacks, or asks. */
 static void tell(struct auditor *auditor)
 {
-	struct job *job = auditor->current;
+	struct audit_job *job = auditor->current;
 	enter(auditor, TELLING);
 	for (; auditor->telling < job->item->module_count; auditor->telling++) {
 		uint32_t key = job->keys[auditor->telling];
@@ -254,7 +233,7 @@ static void use_helper(struct auditor *auditor)
 static void on_opened(const uint32_t *keys, const struct symbol_file *identities, void *data)
 {
 	struct auditor *auditor = data;
-	struct job *job = auditor->current;
+	struct audit_job *job = auditor->current;
 	auditor->opening = 0;
 	for (uint32_t i = 0; i < job->unopened_count; i++) {
 		uint32_t at = job->unopened[i];
@@ -267,7 +246,8 @@ static void on_opened(const uint32_t *keys, const struct symbol_file *identities
 }
 
 /* Modules that are no files are left out, and those that have been opened before. */
-static uint32_t find_unopened(struct auditor *auditor, struct job *job, struct module_info *infos)
+static uint32_t find_unopened(
+	struct auditor *auditor, struct audit_job *job, struct module_info *infos)
 {
 	const struct module_map *modules = session_modules(job->session);
 	job->unopened_count = 0;
@@ -287,9 +267,7 @@ static uint32_t find_unopened(struct auditor *auditor, struct job *job, struct m
 static void begin(struct auditor *auditor)
 {
 	struct module_info infos[MAX_MAPPINGS];
-	struct job *job = STAILQ_FIRST(&auditor->waiting);
-	STAILQ_REMOVE_HEAD(&auditor->waiting, next);
-	auditor->stats.waiting--;
+	struct audit_job *job = audit_queue_take(&auditor->queue);
 	auditor->current = job;
 	enter(auditor, OPENING);
 	if (find_unopened(auditor, job, infos) == 0) {
@@ -303,7 +281,7 @@ static void begin(struct auditor *auditor)
 
 static void go_on(struct auditor *auditor)
 {
-	if (auditor->state == RESTING && !STAILQ_EMPTY(&auditor->waiting) &&
+	if (auditor->state == RESTING && auditor->queue.count > 0 &&
 		now_ms(auditor) >= auditor->next_ms)
 		begin(auditor);
 	set_timer(auditor);
@@ -326,7 +304,7 @@ static void on_timer(uv_timer_t *timer)
 	uint64_t now = now_ms(auditor);
 	if (auditor->state != RESTING && now >= auditor->deadline_ms)
 		on_late(auditor);
-	else if (auditor->state == RESTING && STAILQ_EMPTY(&auditor->waiting) &&
+	else if (auditor->state == RESTING && auditor->queue.count == 0 &&
 		 now >= auditor->idle_at_ms)
 		forget_helper(auditor);
 	go_on(auditor);
@@ -356,7 +334,7 @@ static bool on_told(struct auditor *auditor, const Spprof__V1__SymbolizerReply *
 
 static bool on_audited(struct auditor *auditor, const Spprof__V1__SymbolizerReply *reply)
 {
-	struct job *job = auditor->current;
+	struct audit_job *job = auditor->current;
 	const Spprof__V1__SymbolizerAudited *audited = reply->audited;
 	if (reply->kind_case != SPPROF__V1__SYMBOLIZER_REPLY__KIND_AUDITED ||
 		(unsigned)audited->verdict >= SESSION_AUDIT_VERDICTS || audited->frames == 0 ||
@@ -365,7 +343,7 @@ static bool on_audited(struct auditor *auditor, const Spprof__V1__SymbolizerRepl
 	session_audit_judged(session_audit(job->session), TAKE(job->item),
 		(enum session_audit_verdict)audited->verdict,
 		audited->stop == SPPROF__V1__SYMBOLIZER_AUDITED__STOP__NO_INFO, audited->frames);
-	free_job(TAKE(auditor->current));
+	audit_queue_free_job(TAKE(auditor->current));
 	auditor->failures = 0;
 	auditor->stats.judged++;
 	rest(auditor);
@@ -374,7 +352,7 @@ static bool on_audited(struct auditor *auditor, const Spprof__V1__SymbolizerRepl
 
 static bool on_answer(struct auditor *auditor, const Spprof__V1__SymbolizerReply *reply)
 {
-	struct job *job = auditor->current;
+	struct audit_job *job = auditor->current;
 	if (reply->file != auditor->number)
 		return false;
 	if (!reply->error)
@@ -427,7 +405,7 @@ int auditor_new(struct auditor **out, struct uv_loop_s *loop, const char *progra
 	auditor->program = alloc_strdup(program);
 	auditor->stall_ms = options->stall_ms ? options->stall_ms : DEFAULT_STALL_MS;
 	auditor->idle_ms = options->idle_ms ? options->idle_ms : DEFAULT_IDLE_MS;
-	STAILQ_INIT(&auditor->waiting);
+	audit_queue_init(&auditor->queue);
 	*out = auditor;
 	return 0;
 }
@@ -437,12 +415,6 @@ static void free_closed(uv_handle_t *timer)
 	free(timer->data);
 }
 
-static void drop(struct job *job)
-{
-	session_audit_given_up(session_audit(job->session), TAKE(job->item), SESSION_AUDIT_HELPER);
-	free_job(job);
-}
-
 struct auditor *auditor_free(struct auditor *auditor)
 {
 	if (auditor == NULL)
@@ -450,11 +422,8 @@ struct auditor *auditor_free(struct auditor *auditor)
 	if (auditor->opening != 0)
 		module_files_cancel(auditor->files, auditor->opening);
 	if (auditor->current != NULL)
-		drop(auditor->current);
-	for (struct job *job; (job = STAILQ_FIRST(&auditor->waiting)) != NULL;) {
-		STAILQ_REMOVE_HEAD(&auditor->waiting, next);
-		drop(job);
-	}
+		audit_queue_give_up(TAKE(auditor->current), SESSION_AUDIT_HELPER);
+	audit_queue_deinit(&auditor->queue);
 	symbol_helper_free(auditor->helper);
 	free(auditor->program);
 	uv_close((uv_handle_t *)&auditor->timer, free_closed);
@@ -463,15 +432,7 @@ struct auditor *auditor_free(struct auditor *auditor)
 
 bool auditor_has_room(const struct auditor *auditor, const struct session *session)
 {
-	const struct job *job;
-	uint32_t users = 0, its = 0;
-	uid_t uid = session_facts(session)->uid;
-	STAILQ_FOREACH (job, &auditor->waiting, next) {
-		users += session_facts(job->session)->uid == uid;
-		its += job->session == session;
-	}
-	return auditor->stats.waiting < MAX_WAITING && users < MAX_PER_USER &&
-	       its < MAX_PER_SESSION;
+	return audit_queue_has_room(&auditor->queue, session);
 }
 
 bool auditor_take(struct auditor *auditor, struct session *session, struct session_audit_item *item)
@@ -480,11 +441,7 @@ bool auditor_take(struct auditor *auditor, struct session *session, struct sessi
 		auditor->stats.refused++;
 		return false;
 	}
-	struct job *job = alloc_zeroed(1, sizeof *job);
-	job->session = session_ref(session);
-	job->item = item;
-	STAILQ_INSERT_TAIL(&auditor->waiting, job, next);
-	auditor->stats.waiting++;
+	audit_queue_add(&auditor->queue, session, item);
 	/* From the timer, never from inside a round. */
 	set_timer(auditor);
 	return true;
@@ -493,5 +450,6 @@ bool auditor_take(struct auditor *auditor, struct session *session, struct sessi
 void auditor_stats(const struct auditor *auditor, struct auditor_stats *out)
 {
 	*out = auditor->stats;
+	out->waiting = auditor->queue.count;
 	out->helper_pid = auditor->helper != NULL ? symbol_helper_pid(auditor->helper) : 0;
 }
