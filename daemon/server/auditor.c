@@ -1,11 +1,14 @@
 /*
- * The current audit goes through these states, each ended by a callback or by its deadline:
+ * The current audit goes through these states:
  *
  *   OPENING  files that have not been opened yet are, on a pool thread
  *   STARTING the helper has not said yet that it is ready
  *   TELLING  the helper is told of files that it does not know; it answers one by one
  *   ASKED    the stack has been sent
- *   RESTING  no current one: the next may begin at next_ms
+ *   RESTING  no current one: audit_queue says when the next may begin
+ *
+ * Each of the first two has a deadline, and the next two together: a file may be as slow as all. From
+ * STARTING on the time counts as the user's.
  *
  * The helper knows files by the symbol client's keys. It closes what it used least recently, and
  * says so by ESTALE: then it is told everything again, once.
@@ -32,9 +35,7 @@
 
 #define DEFAULT_STALL_MS    5000u
 #define DEFAULT_IDLE_MS	    30000u
-#define FIRST_PAUSE_MS	    100u
-#define LAST_PAUSE_MS	    60000u
-#define REST		    9u
+#define NO_HELPER_PAUSE_MS  60000u
 #define MAX_KNOWN	    56u /* files that the helper certainly has room for */
 #define MAX_MAPPINGS	    SESSION_AUDIT_MODULES
 #define HELPERS_THAT_LINGER 16u
@@ -55,14 +56,12 @@ struct auditor {
 	struct audit_job *current; /* owns; NULL while RESTING */
 	enum state state;
 	uint64_t opening;     /* module_files's handle; 0: none */
-	uint64_t deadline_ms; /* of the state */
-	uint64_t next_ms;     /* not before, by the loop's clock */
-	uint64_t began_ns;    /* when the helper began with the current one */
+	uint64_t deadline_ms; /* of what is under way */
+	uint64_t began_ns;    /* when a helper was wanted for the current one; 0: not yet */
 	uint64_t idle_at_ms;
 	struct symbol_helper *helper; /* owns; NULL: not running */
 	uid_t helper_uid;	      /* whose stacks it gets */
 	bool ready;
-	unsigned failures;	   /* ends of the helper since its last verdict */
 	uint32_t known[MAX_KNOWN]; /* files that the helper has */
 	uint32_t known_count;
 	uint32_t telling; /* position among the current one's modules */
@@ -79,12 +78,10 @@ static uint64_t now_ms(const struct auditor *auditor)
 
 static void set_timer(struct auditor *auditor)
 {
-	uint64_t now = now_ms(auditor), due = UINT64_MAX;
+	uint64_t now = now_ms(auditor), due = audit_queue_due_ms(&auditor->queue);
 	if (auditor->state != RESTING)
 		due = auditor->deadline_ms;
-	else if (auditor->queue.count > 0)
-		due = auditor->next_ms;
-	else if (auditor->helper != NULL)
+	else if (auditor->helper != NULL && auditor->idle_at_ms < due)
 		due = auditor->idle_at_ms;
 	if (due == UINT64_MAX)
 		uv_timer_stop(&auditor->timer);
@@ -92,29 +89,28 @@ static void set_timer(struct auditor *auditor)
 		uv_timer_start(&auditor->timer, on_timer, due > now ? due - now : 1, 0);
 }
 
-static void enter(struct auditor *auditor, enum state state)
+/* What has been begun is to be done by then. */
+static void set_deadline(struct auditor *auditor)
 {
-	auditor->state = state;
 	auditor->deadline_ms = now_ms(auditor) + auditor->stall_ms;
 }
 
-/* The helper rests; the clock is the wall's, for it may have been waiting for a slow file. */
-static void rest(struct auditor *auditor)
+/* The clock is the wall's, for the helper may have been waiting for a slow file. */
+static void rest(struct auditor *auditor, uid_t uid, bool failed)
 {
 	uint64_t took_ns = auditor->began_ns > 0 ? uv_hrtime() - auditor->began_ns : 0;
-	uint64_t next_ms = now_ms(auditor) + took_ns * REST / 1000000;
+	audit_queue_charge(&auditor->queue, uid, now_ms(auditor), took_ns, failed);
 	auditor->began_ns = 0;
-	if (auditor->next_ms < next_ms)
-		auditor->next_ms = next_ms;
 	auditor->state = RESTING;
 	auditor->idle_at_ms = now_ms(auditor) + auditor->idle_ms;
 	set_timer(auditor);
 }
 
-static void give_up(struct auditor *auditor, enum session_audit_reason reason)
+static void give_up(struct auditor *auditor, enum session_audit_reason reason, bool failed)
 {
+	uid_t uid = auditor->current->uid;
 	audit_queue_give_up(TAKE(auditor->current), reason);
-	rest(auditor);
+	rest(auditor, uid, failed);
 }
 
 static void forget_helper(struct auditor *auditor)
@@ -124,19 +120,17 @@ static void forget_helper(struct auditor *auditor)
 	auditor->known_count = 0;
 }
 
-/* Whatever the reason, the current audit is over: another stack may do better. */
+/* Whatever the reason, the current audit is over, if it has come to the helper: another stack may do
+ * better. */
 static void lose_helper(struct auditor *auditor, const char *why)
 {
-	uint64_t pause = FIRST_PAUSE_MS;
-	for (unsigned i = 0; i < auditor->failures && pause < LAST_PAUSE_MS; i++)
-		pause *= 2;
 	log_warning("the spprof-symbolizer that audits stacks %s", why);
 	forget_helper(auditor);
-	auditor->failures++;
 	auditor->stats.helper_deaths++;
-	auditor->next_ms = now_ms(auditor) + (pause < LAST_PAUSE_MS ? pause : LAST_PAUSE_MS);
 	if (auditor->current != NULL && auditor->state != OPENING)
-		give_up(auditor, SESSION_AUDIT_HELPER);
+		give_up(auditor, SESSION_AUDIT_HELPER, true);
+	else
+		audit_queue_charge(&auditor->queue, auditor->helper_uid, now_ms(auditor), 0, true);
 	set_timer(auditor);
 }
 
@@ -158,7 +152,7 @@ static bool start_helper(struct auditor *auditor)
 	if (r == 0)
 		auditor->stats.helper_starts++;
 	else
-		auditor->next_ms = now_ms(auditor) + LAST_PAUSE_MS;
+		audit_queue_pause(&auditor->queue, now_ms(auditor) + NO_HELPER_PAUSE_MS);
 	return r == 0;
 }
 
@@ -186,16 +180,16 @@ static void ask(struct auditor *auditor)
 {
 	struct audit_job *job = auditor->current;
 	auditor->number = auditor->number % INT32_MAX + 1;
-	enter(auditor, ASKED);
+	auditor->state = ASKED;
 	if (audit_request_send(auditor->helper, auditor->number, job->item, job->keys) < 0)
-		give_up(auditor, SESSION_AUDIT_HELPER);
+		give_up(auditor, SESSION_AUDIT_HELPER, true);
 }
 
 /* Tells of the next file that the helper lacks, or asks. */
 static void tell(struct auditor *auditor)
 {
 	struct audit_job *job = auditor->current;
-	enter(auditor, TELLING);
+	auditor->state = TELLING;
 	for (; auditor->telling < job->item->module_count; auditor->telling++) {
 		uint32_t key = job->keys[auditor->telling];
 		if (key == 0 || is_known(auditor, key))
@@ -213,21 +207,28 @@ static void begin_telling(struct auditor *auditor)
 	if (auditor->known_count + auditor->current->item->module_count > MAX_KNOWN)
 		auditor->known_count = 0;
 	auditor->telling = 0;
-	auditor->began_ns = uv_hrtime();
 	tell(auditor);
+}
+
+/* From here on there is a deadline for all that the files make of it, however many there are. */
+static void on_ready(struct auditor *auditor)
+{
+	set_deadline(auditor);
+	begin_telling(auditor);
 }
 
 static void use_helper(struct auditor *auditor)
 {
-	uid_t uid = session_facts(auditor->current->session)->uid;
-	enter(auditor, STARTING);
-	if (auditor->helper_uid != uid)
+	auditor->began_ns = uv_hrtime();
+	auditor->state = STARTING;
+	set_deadline(auditor);
+	if (auditor->helper_uid != auditor->current->uid)
 		forget_helper(auditor);
-	auditor->helper_uid = uid;
+	auditor->helper_uid = auditor->current->uid;
 	if (auditor->helper == NULL && !start_helper(auditor))
-		give_up(auditor, SESSION_AUDIT_HELPER);
+		give_up(auditor, SESSION_AUDIT_HELPER, false);
 	else if (auditor->ready)
-		begin_telling(auditor);
+		on_ready(auditor);
 }
 
 static void on_opened(const uint32_t *keys, const struct symbol_file *identities, void *data)
@@ -264,26 +265,28 @@ static uint32_t find_unopened(
 	return job->unopened_count;
 }
 
-static void begin(struct auditor *auditor)
+static void begin(struct auditor *auditor, struct audit_job *job)
 {
 	struct module_info infos[MAX_MAPPINGS];
-	struct audit_job *job = audit_queue_take(&auditor->queue);
 	auditor->current = job;
-	enter(auditor, OPENING);
+	auditor->state = OPENING;
+	set_deadline(auditor);
 	if (find_unopened(auditor, job, infos) == 0) {
 		use_helper(auditor);
 		return;
 	}
-	auditor->opening = module_files_open(auditor->files, session_facts(job->session)->uid,
-		session_process(job->session)->proc_fd, infos, job->unopened_count, on_opened,
-		auditor);
+	auditor->opening =
+		module_files_open(auditor->files, job->uid, session_process(job->session)->proc_fd,
+			infos, job->unopened_count, on_opened, auditor);
 }
 
 static void go_on(struct auditor *auditor)
 {
-	if (auditor->state == RESTING && auditor->queue.count > 0 &&
-		now_ms(auditor) >= auditor->next_ms)
-		begin(auditor);
+	struct audit_job *job = NULL;
+	if (auditor->state == RESTING)
+		job = audit_queue_take(&auditor->queue, now_ms(auditor));
+	if (job != NULL)
+		begin(auditor, job);
 	set_timer(auditor);
 }
 
@@ -292,7 +295,7 @@ static void on_late(struct auditor *auditor)
 	if (auditor->state == OPENING) {
 		module_files_cancel(auditor->files, auditor->opening);
 		auditor->opening = 0;
-		give_up(auditor, SESSION_AUDIT_NO_FILE);
+		give_up(auditor, SESSION_AUDIT_NO_FILE, true);
 	} else {
 		lose_helper(auditor, "took too long and was ended");
 	}
@@ -304,8 +307,7 @@ static void on_timer(uv_timer_t *timer)
 	uint64_t now = now_ms(auditor);
 	if (auditor->state != RESTING && now >= auditor->deadline_ms)
 		on_late(auditor);
-	else if (auditor->state == RESTING && auditor->queue.count == 0 &&
-		 now >= auditor->idle_at_ms)
+	else if (auditor->state == RESTING && now >= auditor->idle_at_ms)
 		forget_helper(auditor);
 	go_on(auditor);
 }
@@ -344,9 +346,8 @@ static bool on_audited(struct auditor *auditor, const Spprof__V1__SymbolizerRepl
 		(enum session_audit_verdict)audited->verdict,
 		audited->stop == SPPROF__V1__SYMBOLIZER_AUDITED__STOP__NO_INFO, audited->frames);
 	audit_queue_free_job(TAKE(auditor->current));
-	auditor->failures = 0;
 	auditor->stats.judged++;
-	rest(auditor);
+	rest(auditor, auditor->helper_uid, false);
 	return true;
 }
 
@@ -358,7 +359,7 @@ static bool on_answer(struct auditor *auditor, const Spprof__V1__SymbolizerReply
 	if (!reply->error)
 		return on_audited(auditor, reply);
 	if (reply->error != ESTALE || job->told_again) {
-		give_up(auditor, SESSION_AUDIT_HELPER);
+		give_up(auditor, SESSION_AUDIT_HELPER, true);
 		return true;
 	}
 	job->told_again = true;
@@ -374,7 +375,7 @@ static void on_reply(void *data, const Spprof__V1__SymbolizerReply *reply)
 	if (!auditor->ready) {
 		sense = auditor->ready = is_ready(reply);
 		if (sense && auditor->state == STARTING)
-			begin_telling(auditor);
+			on_ready(auditor);
 	} else if (auditor->state == TELLING) {
 		sense = on_told(auditor, reply);
 	} else if (auditor->state == ASKED) {
@@ -437,11 +438,10 @@ bool auditor_has_room(const struct auditor *auditor, const struct session *sessi
 
 bool auditor_take(struct auditor *auditor, struct session *session, struct session_audit_item *item)
 {
-	if (!auditor_has_room(auditor, session)) {
+	if (!audit_queue_add(&auditor->queue, session, item, now_ms(auditor))) {
 		auditor->stats.refused++;
 		return false;
 	}
-	audit_queue_add(&auditor->queue, session, item);
 	/* From the timer, never from inside a round. */
 	set_timer(auditor);
 	return true;
