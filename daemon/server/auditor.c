@@ -447,6 +447,12 @@ bool auditor_take(struct auditor *auditor, struct session *session, struct sessi
 	return true;
 }
 
+void auditor_forget(struct auditor *auditor, const struct session *session)
+{
+	audit_queue_forget(&auditor->queue, session);
+	set_timer(auditor);
+}
+
 void auditor_stats(const struct auditor *auditor, struct auditor_stats *out)
 {
 	*out = auditor->stats;

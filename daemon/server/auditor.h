@@ -45,4 +45,6 @@ bool auditor_has_room(const struct auditor *auditor, const struct session *sessi
  * False: there is no room. */
 bool auditor_take(
 	struct auditor *auditor, struct session *session, struct session_audit_item *item);
+/* Gives up what waits of a session that nobody wants any more; one that is being judged goes on. */
+void auditor_forget(struct auditor *auditor, const struct session *session);
 void auditor_stats(const struct auditor *auditor, struct auditor_stats *out);

@@ -378,6 +378,18 @@ START_TEST(a_flood_is_refused_and_counted)
 }
 END_TEST
 
+START_TEST(a_session_that_is_removed_leaves_nothing_waiting)
+{
+	begin("hang");
+	for (uint64_t id = 1; id <= 10; id++)
+		write_audit(id);
+	hear(10);
+	ck_assert_uint_ge(auditor_numbers().waiting, 9);
+	table = session_table_free(table);
+	ck_assert_uint_eq(auditor_numbers().waiting, 0);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("auditor");
@@ -395,6 +407,7 @@ static Suite *make_suite(void)
 	tcase_add_test(t, a_file_that_is_of_no_use_leaves_the_stack_unjudged);
 	tcase_add_test(t, parts_that_do_not_fit_are_thrown_away);
 	tcase_add_test(t, a_flood_is_refused_and_counted);
+	tcase_add_test(t, a_session_that_is_removed_leaves_nothing_waiting);
 	suite_add_tcase(suite, t);
 	t = tcase_create("impatient");
 	tcase_add_checked_fixture(t, setup_impatient, teardown);
