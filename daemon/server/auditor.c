@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "server/audit_queue.h"
 #include "server/audit_request.h"
+#include "server/complaint.h"
 #include "server/module_files.h"
 #include "server/module_map.h"
 #include "server/session.h"
@@ -66,6 +67,7 @@ struct auditor {
 	uint32_t known_count;
 	uint32_t telling; /* position among the current one's modules */
 	uint32_t number;  /* of the current one */
+	struct complaint complaint;
 	struct auditor_stats stats;
 };
 
@@ -124,7 +126,9 @@ static void forget_helper(struct auditor *auditor)
  * better. */
 static void lose_helper(struct auditor *auditor, const char *why)
 {
-	log_warning("the spprof-symbolizer that audits stacks %s", why);
+	/* A worker's files and stacks can cause it. */
+	if (complaint_allowed(&auditor->complaint, uv_hrtime()))
+		log_warning("the spprof-symbolizer that audits stacks %s", why);
 	forget_helper(auditor);
 	auditor->stats.helper_deaths++;
 	if (auditor->current != NULL && auditor->state != OPENING)

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/packet.h"
 #include "server/background_close.h"
+#include "server/complaint.h"
 
 #define SOCKET_FD	  3
 #define LINGER_MS	  1000
@@ -50,6 +51,9 @@ struct helper_process {
 	bool ended; /* no more events */
 	unsigned open_handles;
 };
+
+/* Of all helpers in this process: the files and processes that they look at can make them die. */
+static struct complaint complaint;
 
 static void on_handle_closed(uv_handle_t *handle)
 {
@@ -85,7 +89,7 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signal)
 	helper->exited = true;
 	if (helper->freed)
 		tell_reaped(helper);
-	else if (status || signal)
+	else if ((status || signal) && complaint_allowed(&complaint, uv_hrtime()))
 		log_warning("%s (pid %d) ended by %s %d", helper->name, process->pid,
 			signal ? "signal" : "exit status", signal ? signal : (int)status);
 	/* Not freed yet: the socket tells, after what was sent before. */

@@ -390,6 +390,44 @@ START_TEST(a_session_that_is_removed_leaves_nothing_waiting)
 }
 END_TEST
 
+/* Standard error goes to a file from here on. */
+static FILE *catch_log(void)
+{
+	FILE *log = tmpfile();
+	ck_assert_ptr_nonnull(log);
+	ck_assert_int_ge(dup2(fileno(log), STDERR_FILENO), 0);
+	return log;
+}
+
+static uint64_t count_lines(FILE *log)
+{
+	char line[1024];
+	uint64_t lines = 0;
+	rewind(log);
+	while (fgets(line, sizeof line, log) != NULL)
+		lines++;
+	return lines;
+}
+
+START_TEST(a_helper_that_dies_for_ever_new_users_does_not_flood_the_log)
+{
+	enum { DEATHS = 40, MESSAGES_OF_EACH = 2, BURST = 10 };
+	begin("die");
+	FILE *log = catch_log();
+	uint64_t since = uv_hrtime();
+	for (uint64_t id = 1; id <= DEATHS; id++) {
+		write_audit(id);
+		await(id);
+		change_user();
+	}
+	ck_assert_uint_eq(auditor_numbers().helper_deaths, DEATHS);
+	uint64_t seconds = (uv_hrtime() - since) / UINT64_C(1000000000) + 1;
+	ck_assert_uint_ge(count_lines(log), 1);
+	ck_assert_uint_le(count_lines(log), MESSAGES_OF_EACH * (BURST + seconds));
+	fclose(log);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("auditor");
@@ -408,6 +446,7 @@ static Suite *make_suite(void)
 	tcase_add_test(t, parts_that_do_not_fit_are_thrown_away);
 	tcase_add_test(t, a_flood_is_refused_and_counted);
 	tcase_add_test(t, a_session_that_is_removed_leaves_nothing_waiting);
+	tcase_add_test(t, a_helper_that_dies_for_ever_new_users_does_not_flood_the_log);
 	suite_add_tcase(suite, t);
 	t = tcase_create("impatient");
 	tcase_add_checked_fixture(t, setup_impatient, teardown);
