@@ -152,7 +152,7 @@ static bool start_helper(struct auditor *auditor)
 	int r = symbol_helper_lingering() >= HELPERS_THAT_LINGER
 			? -EBUSY
 			: symbol_helper_new(&auditor->helper, auditor->loop, auditor->program,
-				  &handlers, auditor);
+				  SYMBOL_HELPER_AUDITS, &handlers, auditor);
 	if (r == 0)
 		auditor->stats.helper_starts++;
 	else

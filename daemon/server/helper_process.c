@@ -205,9 +205,11 @@ static char **make_environment(char *storage[], size_t room)
 	return storage;
 }
 
-static int spawn(struct helper_process *helper, uv_loop_t *loop, const char *program, int socket)
+static int spawn(struct helper_process *helper, uv_loop_t *loop,
+	const struct helper_process_options *helper_options, int socket)
 {
-	char *environment[8], *arguments[] = {(char *)helper->name, NULL};
+	char *environment[8], *arguments[] = {(char *)helper_options->name,
+				      (char *)helper_options->argument, NULL};
 	uv_stdio_container_t stdio[SOCKET_FD + 1] = {
 		{.flags = UV_IGNORE},
 		{.flags = UV_IGNORE},
@@ -216,7 +218,7 @@ static int spawn(struct helper_process *helper, uv_loop_t *loop, const char *pro
 	};
 	uv_process_options_t options = {
 		.exit_cb = on_process_exit,
-		.file = program,
+		.file = helper_options->program,
 		.args = arguments,
 		.env = make_environment(environment, sizeof(environment) / sizeof(environment[0])),
 		.stdio_count = SOCKET_FD + 1,
@@ -257,7 +259,7 @@ int helper_process_new(struct helper_process **out, struct uv_loop_s *loop,
 	}
 	uv_timer_init(loop, &helper->linger);
 	helper->open_handles = 3;
-	r = spawn(helper, loop, options->program, sockets[1]);
+	r = spawn(helper, loop, options, sockets[1]);
 	close(sockets[1]);
 	if (r < 0) {
 		helper->exited = true;
