@@ -273,6 +273,7 @@ static void begin(struct auditor *auditor, struct audit_job *job)
 {
 	struct module_info infos[MAX_MAPPINGS];
 	auditor->current = job;
+	session_audit_locate(session_audit(job->session), job->item);
 	auditor->state = OPENING;
 	set_deadline(auditor);
 	if (find_unopened(auditor, job, infos) == 0) {

@@ -285,6 +285,18 @@ static void hear(uint64_t count)
 		uv_run(&loop, UV_RUN_ONCE);
 }
 
+/* As a record does that names code which is not known. */
+static void read_mappings(void)
+{
+	static char text[1 << 20];
+	FILE *maps = fopen("/proc/self/maps", "r");
+	ck_assert_ptr_nonnull(maps);
+	size_t size = fread(text, 1, sizeof text, maps);
+	fclose(maps);
+	module_map_update(
+		(struct module_map *)session_modules(session), text, size, MODULE_MAP_KERNEL, 0);
+}
+
 START_TEST(one_users_failures_do_not_come_before_another_users_stacks)
 {
 	map_code("answer");
@@ -330,6 +342,39 @@ END_TEST
 START_TEST(the_first_half_of_an_audit_that_is_asked_for_twice_is_rested_for)
 {
 	ck_assert_uint_ge(distance_of_two_verdicts_ns("slow again"), UINT64_C(850000000));
+}
+END_TEST
+
+START_TEST(code_that_is_mapped_later_is_found_or_counted_apart)
+{
+	map_code("answer");
+	attach();
+	map_code("answer");
+	/* Nothing has the mappings read again, and then something does. */
+	write_audit(1);
+	ck_assert_uint_eq(await(1)->unjudged[SESSION_AUDIT_UNMAPPED], 1);
+	write_audit(2);
+	uint64_t taken;
+	ck_assert_int_eq(session_drain(session, true, UINT64_MAX, &taken), 0);
+	session_tend(session);
+	ck_assert_uint_eq(session_audit(session)->stats.pending, 1);
+	read_mappings();
+	ck_assert_uint_eq(await(2)->verdicts[SESSION_AUDIT_AGREED], 1);
+	ck_assert_uint_eq(await(2)->verdicts[SESSION_AUDIT_LONGER], 0);
+}
+END_TEST
+
+START_TEST(what_has_come_of_an_audit_does_not_outlive_the_process)
+{
+	begin("answer");
+	write_part(make_part(1, 0));
+	hear(1);
+	ck_assert_ptr_nonnull(session_audit(session)->item);
+	size_t bytes = session_bytes(session);
+	session_end(session);
+	ck_assert_ptr_null(session_audit(session)->item);
+	ck_assert_uint_eq(session_audit(session)->stats.unjudged[SESSION_AUDIT_BROKEN], 1);
+	ck_assert_uint_le(session_bytes(session) + WIRE_AUDIT_PAYLOAD_MAX, bytes);
 }
 END_TEST
 
@@ -442,6 +487,8 @@ static Suite *make_suite(void)
 	tcase_add_test(t, no_helper_gets_stacks_of_two_users);
 	tcase_add_test(t, one_users_failures_do_not_come_before_another_users_stacks);
 	tcase_add_test(t, the_first_half_of_an_audit_that_is_asked_for_twice_is_rested_for);
+	tcase_add_test(t, code_that_is_mapped_later_is_found_or_counted_apart);
+	tcase_add_test(t, what_has_come_of_an_audit_does_not_outlive_the_process);
 	tcase_add_test(t, a_file_that_is_of_no_use_leaves_the_stack_unjudged);
 	tcase_add_test(t, parts_that_do_not_fit_are_thrown_away);
 	tcase_add_test(t, a_flood_is_refused_and_counted);
