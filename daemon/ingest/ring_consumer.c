@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include "base/alloc.h"
 #include "ingest/record_decode.h"
 #include "ingest/segment_map.h"
@@ -187,6 +188,8 @@ static int drain_chunk(struct ring_consumer *consumer, uint32_t ring, uint64_t *
 	if (r < 0)
 		return r;
 	ssize_t taken = deliver(consumer, bytes, size, sink);
+	/* It may have held a piece of a worker's stack. */
+	explicit_bzero(bytes, size);
 	/* Every chunk holds a whole record unless that is longer than what is left up to the head.
 	 */
 	if (taken <= 0) {

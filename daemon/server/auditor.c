@@ -1,11 +1,14 @@
 /*
- * The current audit goes through these states, each ended by a callback or by its deadline:
+ * The current audit goes through these states:
  *
  *   OPENING  files that have not been opened yet are, on a pool thread
  *   STARTING the helper has not said yet that it is ready
  *   TELLING  the helper is told of files that it does not know; it answers one by one
  *   ASKED    the stack has been sent
- *   RESTING  no current one: the next may begin at next_ms
+ *   RESTING  no current one: audit_queue says when the next may begin
+ *
+ * Each of the first two has a deadline, and the next two together: a file may be as slow as all. From
+ * STARTING on the time counts as the user's.
  *
  * The helper knows files by the symbol client's keys. It closes what it used least recently, and
  * says so by ESTALE: then it is told everything again, once.
@@ -18,11 +21,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <uv.h>
 #include "base/alloc.h"
 #include "base/log.h"
+#include "server/audit_queue.h"
 #include "server/audit_request.h"
+#include "server/complaint.h"
 #include "server/module_files.h"
 #include "server/module_map.h"
 #include "server/session.h"
@@ -30,14 +34,9 @@
 #include "server/symbol_client.h"
 #include "server/symbol_helper.h"
 
-#define MAX_WAITING	    64u
-#define MAX_PER_USER	    48u
-#define MAX_PER_SESSION	    32u
 #define DEFAULT_STALL_MS    5000u
 #define DEFAULT_IDLE_MS	    30000u
-#define FIRST_PAUSE_MS	    100u
-#define LAST_PAUSE_MS	    60000u
-#define REST		    9u
+#define NO_HELPER_PAUSE_MS  60000u
 #define MAX_KNOWN	    56u /* files that the helper certainly has room for */
 #define MAX_MAPPINGS	    SESSION_AUDIT_MODULES
 #define HELPERS_THAT_LINGER 16u
@@ -47,16 +46,6 @@ _Static_assert((int)SESSION_AUDIT_LONGER == SPPROF__V1__SYMBOLIZER_AUDITED__VERD
 
 enum state { RESTING, OPENING, STARTING, TELLING, ASKED };
 
-struct job {
-	STAILQ_ENTRY(job) next;
-	struct session *session;	 /* owns a reference */
-	struct session_audit_item *item; /* owns */
-	uint32_t keys[MAX_MAPPINGS];	 /* of the item's modules' files; 0: none */
-	uint32_t unopened[MAX_MAPPINGS];
-	uint32_t unopened_count;
-	bool told_again;
-};
-
 struct auditor {
 	uv_loop_t *loop; /* borrows */
 	uv_timer_t timer;
@@ -64,22 +53,21 @@ struct auditor {
 	struct module_files *files;   /* borrows */
 	char *program;		      /* owns */
 	uint32_t stall_ms, idle_ms;
-	STAILQ_HEAD(, job) waiting;
-	struct job *current; /* owns; NULL while RESTING */
+	struct audit_queue queue;
+	struct audit_job *current; /* owns; NULL while RESTING */
 	enum state state;
 	uint64_t opening;     /* module_files's handle; 0: none */
-	uint64_t deadline_ms; /* of the state */
-	uint64_t next_ms;     /* not before, by the loop's clock */
-	uint64_t began_ns;    /* when the helper began with the current one */
+	uint64_t deadline_ms; /* of what is under way */
+	uint64_t began_ns;    /* when a helper was wanted for the current one; 0: not yet */
 	uint64_t idle_at_ms;
 	struct symbol_helper *helper; /* owns; NULL: not running */
 	uid_t helper_uid;	      /* whose stacks it gets */
 	bool ready;
-	unsigned failures;	   /* ends of the helper since its last verdict */
 	uint32_t known[MAX_KNOWN]; /* files that the helper has */
 	uint32_t known_count;
 	uint32_t telling; /* position among the current one's modules */
 	uint32_t number;  /* of the current one */
+	struct complaint complaint;
 	struct auditor_stats stats;
 };
 
@@ -92,12 +80,10 @@ static uint64_t now_ms(const struct auditor *auditor)
 
 static void set_timer(struct auditor *auditor)
 {
-	uint64_t now = now_ms(auditor), due = UINT64_MAX;
+	uint64_t now = now_ms(auditor), due = audit_queue_due_ms(&auditor->queue);
 	if (auditor->state != RESTING)
 		due = auditor->deadline_ms;
-	else if (!STAILQ_EMPTY(&auditor->waiting))
-		due = auditor->next_ms;
-	else if (auditor->helper != NULL)
+	else if (auditor->helper != NULL && auditor->idle_at_ms < due)
 		due = auditor->idle_at_ms;
 	if (due == UINT64_MAX)
 		uv_timer_stop(&auditor->timer);
@@ -105,37 +91,28 @@ static void set_timer(struct auditor *auditor)
 		uv_timer_start(&auditor->timer, on_timer, due > now ? due - now : 1, 0);
 }
 
-static void enter(struct auditor *auditor, enum state state)
+/* What has been begun is to be done by then. */
+static void set_deadline(struct auditor *auditor)
 {
-	auditor->state = state;
 	auditor->deadline_ms = now_ms(auditor) + auditor->stall_ms;
 }
 
-static void free_job(struct job *job)
-{
-	session_unref(job->session);
-	free(job);
-}
-
-/* The helper rests; the clock is the wall's, for it may have been waiting for a slow file. */
-static void rest(struct auditor *auditor)
+/* The clock is the wall's, for the helper may have been waiting for a slow file. */
+static void rest(struct auditor *auditor, uid_t uid, bool failed)
 {
 	uint64_t took_ns = auditor->began_ns > 0 ? uv_hrtime() - auditor->began_ns : 0;
-	uint64_t next_ms = now_ms(auditor) + took_ns * REST / 1000000;
+	audit_queue_charge(&auditor->queue, uid, now_ms(auditor), took_ns, failed);
 	auditor->began_ns = 0;
-	if (auditor->next_ms < next_ms)
-		auditor->next_ms = next_ms;
 	auditor->state = RESTING;
 	auditor->idle_at_ms = now_ms(auditor) + auditor->idle_ms;
 	set_timer(auditor);
 }
 
-static void give_up(struct auditor *auditor, enum session_audit_reason reason)
+static void give_up(struct auditor *auditor, enum session_audit_reason reason, bool failed)
 {
-	struct job *job = TAKE(auditor->current);
-	session_audit_given_up(session_audit(job->session), TAKE(job->item), reason);
-	free_job(job);
-	rest(auditor);
+	uid_t uid = auditor->current->uid;
+	audit_queue_give_up(TAKE(auditor->current), reason);
+	rest(auditor, uid, failed);
 }
 
 static void forget_helper(struct auditor *auditor)
@@ -145,19 +122,19 @@ static void forget_helper(struct auditor *auditor)
 	auditor->known_count = 0;
 }
 
-/* Whatever the reason, the current audit is over: another stack may do better. */
+/* Whatever the reason, the current audit is over, if it has come to the helper: another stack may do
+ * better. */
 static void lose_helper(struct auditor *auditor, const char *why)
 {
-	uint64_t pause = FIRST_PAUSE_MS;
-	for (unsigned i = 0; i < auditor->failures && pause < LAST_PAUSE_MS; i++)
-		pause *= 2;
-	log_warning("the spprof-symbolizer that audits stacks %s", why);
+	/* A worker's files and stacks can cause it. */
+	if (complaint_allowed(&auditor->complaint, uv_hrtime()))
+		log_warning("the spprof-symbolizer that audits stacks %s", why);
 	forget_helper(auditor);
-	auditor->failures++;
 	auditor->stats.helper_deaths++;
-	auditor->next_ms = now_ms(auditor) + (pause < LAST_PAUSE_MS ? pause : LAST_PAUSE_MS);
 	if (auditor->current != NULL && auditor->state != OPENING)
-		give_up(auditor, SESSION_AUDIT_HELPER);
+		give_up(auditor, SESSION_AUDIT_HELPER, true);
+	else
+		audit_queue_charge(&auditor->queue, auditor->helper_uid, now_ms(auditor), 0, true);
 	set_timer(auditor);
 }
 
@@ -175,11 +152,11 @@ static bool start_helper(struct auditor *auditor)
 	int r = symbol_helper_lingering() >= HELPERS_THAT_LINGER
 			? -EBUSY
 			: symbol_helper_new(&auditor->helper, auditor->loop, auditor->program,
-				  &handlers, auditor);
+				  SYMBOL_HELPER_AUDITS, &handlers, auditor);
 	if (r == 0)
 		auditor->stats.helper_starts++;
 	else
-		auditor->next_ms = now_ms(auditor) + LAST_PAUSE_MS;
+		audit_queue_pause(&auditor->queue, now_ms(auditor) + NO_HELPER_PAUSE_MS);
 	return r == 0;
 }
 
@@ -205,18 +182,18 @@ static bool tell_file(struct auditor *auditor, uint32_t key)
 
 static void ask(struct auditor *auditor)
 {
-	struct job *job = auditor->current;
+	struct audit_job *job = auditor->current;
 	auditor->number = auditor->number % INT32_MAX + 1;
-	enter(auditor, ASKED);
+	auditor->state = ASKED;
 	if (audit_request_send(auditor->helper, auditor->number, job->item, job->keys) < 0)
-		give_up(auditor, SESSION_AUDIT_HELPER);
+		give_up(auditor, SESSION_AUDIT_HELPER, true);
 }
 
 /* Tells of the next file that the helper lacks, or asks. */
 static void tell(struct auditor *auditor)
 {
-	struct job *job = auditor->current;
-	enter(auditor, TELLING);
+	struct audit_job *job = auditor->current;
+	auditor->state = TELLING;
 	for (; auditor->telling < job->item->module_count; auditor->telling++) {
 		uint32_t key = job->keys[auditor->telling];
 		if (key == 0 || is_known(auditor, key))
@@ -234,27 +211,34 @@ static void begin_telling(struct auditor *auditor)
 	if (auditor->known_count + auditor->current->item->module_count > MAX_KNOWN)
 		auditor->known_count = 0;
 	auditor->telling = 0;
-	auditor->began_ns = uv_hrtime();
 	tell(auditor);
+}
+
+/* From here on there is a deadline for all that the files make of it, however many there are. */
+static void on_ready(struct auditor *auditor)
+{
+	set_deadline(auditor);
+	begin_telling(auditor);
 }
 
 static void use_helper(struct auditor *auditor)
 {
-	uid_t uid = session_facts(auditor->current->session)->uid;
-	enter(auditor, STARTING);
-	if (auditor->helper_uid != uid)
+	auditor->began_ns = uv_hrtime();
+	auditor->state = STARTING;
+	set_deadline(auditor);
+	if (auditor->helper_uid != auditor->current->uid)
 		forget_helper(auditor);
-	auditor->helper_uid = uid;
+	auditor->helper_uid = auditor->current->uid;
 	if (auditor->helper == NULL && !start_helper(auditor))
-		give_up(auditor, SESSION_AUDIT_HELPER);
+		give_up(auditor, SESSION_AUDIT_HELPER, false);
 	else if (auditor->ready)
-		begin_telling(auditor);
+		on_ready(auditor);
 }
 
 static void on_opened(const uint32_t *keys, const struct symbol_file *identities, void *data)
 {
 	struct auditor *auditor = data;
-	struct job *job = auditor->current;
+	struct audit_job *job = auditor->current;
 	auditor->opening = 0;
 	for (uint32_t i = 0; i < job->unopened_count; i++) {
 		uint32_t at = job->unopened[i];
@@ -267,7 +251,8 @@ static void on_opened(const uint32_t *keys, const struct symbol_file *identities
 }
 
 /* Modules that are no files are left out, and those that have been opened before. */
-static uint32_t find_unopened(struct auditor *auditor, struct job *job, struct module_info *infos)
+static uint32_t find_unopened(
+	struct auditor *auditor, struct audit_job *job, struct module_info *infos)
 {
 	const struct module_map *modules = session_modules(job->session);
 	job->unopened_count = 0;
@@ -284,28 +269,29 @@ static uint32_t find_unopened(struct auditor *auditor, struct job *job, struct m
 	return job->unopened_count;
 }
 
-static void begin(struct auditor *auditor)
+static void begin(struct auditor *auditor, struct audit_job *job)
 {
 	struct module_info infos[MAX_MAPPINGS];
-	struct job *job = STAILQ_FIRST(&auditor->waiting);
-	STAILQ_REMOVE_HEAD(&auditor->waiting, next);
-	auditor->stats.waiting--;
 	auditor->current = job;
-	enter(auditor, OPENING);
+	session_audit_locate(session_audit(job->session), job->item);
+	auditor->state = OPENING;
+	set_deadline(auditor);
 	if (find_unopened(auditor, job, infos) == 0) {
 		use_helper(auditor);
 		return;
 	}
-	auditor->opening = module_files_open(auditor->files, session_facts(job->session)->uid,
-		session_process(job->session)->proc_fd, infos, job->unopened_count, on_opened,
-		auditor);
+	auditor->opening =
+		module_files_open(auditor->files, job->uid, session_process(job->session)->proc_fd,
+			infos, job->unopened_count, on_opened, auditor);
 }
 
 static void go_on(struct auditor *auditor)
 {
-	if (auditor->state == RESTING && !STAILQ_EMPTY(&auditor->waiting) &&
-		now_ms(auditor) >= auditor->next_ms)
-		begin(auditor);
+	struct audit_job *job = NULL;
+	if (auditor->state == RESTING)
+		job = audit_queue_take(&auditor->queue, now_ms(auditor));
+	if (job != NULL)
+		begin(auditor, job);
 	set_timer(auditor);
 }
 
@@ -314,7 +300,7 @@ static void on_late(struct auditor *auditor)
 	if (auditor->state == OPENING) {
 		module_files_cancel(auditor->files, auditor->opening);
 		auditor->opening = 0;
-		give_up(auditor, SESSION_AUDIT_NO_FILE);
+		give_up(auditor, SESSION_AUDIT_NO_FILE, true);
 	} else {
 		lose_helper(auditor, "took too long and was ended");
 	}
@@ -326,8 +312,7 @@ static void on_timer(uv_timer_t *timer)
 	uint64_t now = now_ms(auditor);
 	if (auditor->state != RESTING && now >= auditor->deadline_ms)
 		on_late(auditor);
-	else if (auditor->state == RESTING && STAILQ_EMPTY(&auditor->waiting) &&
-		 now >= auditor->idle_at_ms)
+	else if (auditor->state == RESTING && now >= auditor->idle_at_ms)
 		forget_helper(auditor);
 	go_on(auditor);
 }
@@ -356,7 +341,7 @@ static bool on_told(struct auditor *auditor, const Spprof__V1__SymbolizerReply *
 
 static bool on_audited(struct auditor *auditor, const Spprof__V1__SymbolizerReply *reply)
 {
-	struct job *job = auditor->current;
+	struct audit_job *job = auditor->current;
 	const Spprof__V1__SymbolizerAudited *audited = reply->audited;
 	if (reply->kind_case != SPPROF__V1__SYMBOLIZER_REPLY__KIND_AUDITED ||
 		(unsigned)audited->verdict >= SESSION_AUDIT_VERDICTS || audited->frames == 0 ||
@@ -365,22 +350,21 @@ static bool on_audited(struct auditor *auditor, const Spprof__V1__SymbolizerRepl
 	session_audit_judged(session_audit(job->session), TAKE(job->item),
 		(enum session_audit_verdict)audited->verdict,
 		audited->stop == SPPROF__V1__SYMBOLIZER_AUDITED__STOP__NO_INFO, audited->frames);
-	free_job(TAKE(auditor->current));
-	auditor->failures = 0;
+	audit_queue_free_job(TAKE(auditor->current));
 	auditor->stats.judged++;
-	rest(auditor);
+	rest(auditor, auditor->helper_uid, false);
 	return true;
 }
 
 static bool on_answer(struct auditor *auditor, const Spprof__V1__SymbolizerReply *reply)
 {
-	struct job *job = auditor->current;
+	struct audit_job *job = auditor->current;
 	if (reply->file != auditor->number)
 		return false;
 	if (!reply->error)
 		return on_audited(auditor, reply);
 	if (reply->error != ESTALE || job->told_again) {
-		give_up(auditor, SESSION_AUDIT_HELPER);
+		give_up(auditor, SESSION_AUDIT_HELPER, true);
 		return true;
 	}
 	job->told_again = true;
@@ -396,7 +380,7 @@ static void on_reply(void *data, const Spprof__V1__SymbolizerReply *reply)
 	if (!auditor->ready) {
 		sense = auditor->ready = is_ready(reply);
 		if (sense && auditor->state == STARTING)
-			begin_telling(auditor);
+			on_ready(auditor);
 	} else if (auditor->state == TELLING) {
 		sense = on_told(auditor, reply);
 	} else if (auditor->state == ASKED) {
@@ -427,7 +411,7 @@ int auditor_new(struct auditor **out, struct uv_loop_s *loop, const char *progra
 	auditor->program = alloc_strdup(program);
 	auditor->stall_ms = options->stall_ms ? options->stall_ms : DEFAULT_STALL_MS;
 	auditor->idle_ms = options->idle_ms ? options->idle_ms : DEFAULT_IDLE_MS;
-	STAILQ_INIT(&auditor->waiting);
+	audit_queue_init(&auditor->queue);
 	*out = auditor;
 	return 0;
 }
@@ -437,12 +421,6 @@ static void free_closed(uv_handle_t *timer)
 	free(timer->data);
 }
 
-static void drop(struct job *job)
-{
-	session_audit_given_up(session_audit(job->session), TAKE(job->item), SESSION_AUDIT_HELPER);
-	free_job(job);
-}
-
 struct auditor *auditor_free(struct auditor *auditor)
 {
 	if (auditor == NULL)
@@ -450,11 +428,8 @@ struct auditor *auditor_free(struct auditor *auditor)
 	if (auditor->opening != 0)
 		module_files_cancel(auditor->files, auditor->opening);
 	if (auditor->current != NULL)
-		drop(auditor->current);
-	for (struct job *job; (job = STAILQ_FIRST(&auditor->waiting)) != NULL;) {
-		STAILQ_REMOVE_HEAD(&auditor->waiting, next);
-		drop(job);
-	}
+		audit_queue_give_up(TAKE(auditor->current), SESSION_AUDIT_HELPER);
+	audit_queue_deinit(&auditor->queue);
 	symbol_helper_free(auditor->helper);
 	free(auditor->program);
 	uv_close((uv_handle_t *)&auditor->timer, free_closed);
@@ -463,35 +438,29 @@ struct auditor *auditor_free(struct auditor *auditor)
 
 bool auditor_has_room(const struct auditor *auditor, const struct session *session)
 {
-	const struct job *job;
-	uint32_t users = 0, its = 0;
-	uid_t uid = session_facts(session)->uid;
-	STAILQ_FOREACH (job, &auditor->waiting, next) {
-		users += session_facts(job->session)->uid == uid;
-		its += job->session == session;
-	}
-	return auditor->stats.waiting < MAX_WAITING && users < MAX_PER_USER &&
-	       its < MAX_PER_SESSION;
+	return audit_queue_has_room(&auditor->queue, session);
 }
 
 bool auditor_take(struct auditor *auditor, struct session *session, struct session_audit_item *item)
 {
-	if (!auditor_has_room(auditor, session)) {
+	if (!audit_queue_add(&auditor->queue, session, item, now_ms(auditor))) {
 		auditor->stats.refused++;
 		return false;
 	}
-	struct job *job = alloc_zeroed(1, sizeof *job);
-	job->session = session_ref(session);
-	job->item = item;
-	STAILQ_INSERT_TAIL(&auditor->waiting, job, next);
-	auditor->stats.waiting++;
 	/* From the timer, never from inside a round. */
 	set_timer(auditor);
 	return true;
 }
 
+void auditor_forget(struct auditor *auditor, const struct session *session)
+{
+	audit_queue_forget(&auditor->queue, session);
+	set_timer(auditor);
+}
+
 void auditor_stats(const struct auditor *auditor, struct auditor_stats *out)
 {
 	*out = auditor->stats;
+	out->waiting = auditor->queue.count;
 	out->helper_pid = auditor->helper != NULL ? symbol_helper_pid(auditor->helper) : 0;
 }

@@ -1,10 +1,16 @@
 /*
  * The thresholds are those by which people were told to distrust stacks: 5 % and 20 % cut short. An
  * audit that disagrees is worse than a stack that says itself where it ends, so a hundredth of that
- * is enough.
+ * is enough. But audits are few at first, and one that disagrees may be the one in a thousand: they
+ * count as soon as the rate is above the threshold with 97.5 % certainty, by the lower end of
+ * Wilson's score interval (E. B. Wilson, Probable inference, the law of succession, and statistical
+ * inference, JASA 22, 1927, p. 209-212). That is too sure of itself where next to nothing was seen
+ * (L. D. Brown, T. T. Cai, A. DasGupta, Interval estimation for a binomial proportion, Statistical
+ * Science 16, 2001, p. 101-133), hence two least numbers.
  */
 #include "config.h"
 #include "server/capture_confidence.h"
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,12 +21,15 @@
 #include "server/sample_feed.h"
 #include "server/session_audit.h"
 
-#define MEDIUM_PERCENT		5.0
-#define LOW_PERCENT		20.0
-#define GUESSED_PERCENT		20.0
-#define AGREEMENT_PERCENT	99.9
-#define LEAST_AGREEMENT_PERCENT 95.0
-#define NAME_BYTES		192
+#define MEDIUM_PERCENT	     5.0
+#define LOW_PERCENT	     20.0
+#define GUESSED_PERCENT	     20.0
+#define DIFFERENT_SHARE	     0.001 /* more: medium */
+#define MOST_DIFFERENT_SHARE 0.05  /* more: low */
+#define LEAST_AUDITS	     10u
+#define LEAST_DIFFERENT	     2u
+#define SCORE		     1.959964 /* the normal distribution's 97.5 % */
+#define NAME_BYTES	     192
 
 static uint64_t trouble_of(const struct capture_tally_item *item)
 {
@@ -167,15 +176,25 @@ static enum capture_level level_of_stacks(const struct capture_confidence *confi
 		       : CAPTURE_HIGH;
 }
 
+/* The least share of `total` that so many can stand for. */
+static double least_share(double count, double total)
+{
+	double share = count / total, square = SCORE * SCORE;
+	double spread = SCORE * sqrt(share * (1 - share) / total + square / (4 * total * total));
+	return (share + square / (2 * total) - spread) / (1 + square / total);
+}
+
 /* Only frames that differ count against the agent here: where it stops, the stacks tell. */
 static enum capture_level level_of_audits(
 	const struct session_audit_stats *audits, const struct capture_confidence *confidence)
 {
-	double different = (double)audits->verdicts[SESSION_AUDIT_DIFFERENT];
-	double right = 100 - 100 * different / (double)(confidence->audited + !confidence->audited);
-	if (right < LEAST_AGREEMENT_PERCENT)
+	uint64_t different = audits->verdicts[SESSION_AUDIT_DIFFERENT];
+	if (confidence->audited < LEAST_AUDITS || different < LEAST_DIFFERENT)
+		return CAPTURE_HIGH;
+	double share = least_share((double)different, (double)confidence->audited);
+	if (share > MOST_DIFFERENT_SHARE)
 		return CAPTURE_LOW;
-	return right < AGREEMENT_PERCENT ? CAPTURE_MEDIUM : CAPTURE_HIGH;
+	return share > DIFFERENT_SHARE ? CAPTURE_MEDIUM : CAPTURE_HIGH;
 }
 
 void capture_confidence_judge(const struct sample_feed_stats *feed,

@@ -14,8 +14,8 @@ struct session_audit_stats;
 enum capture_level {
 	CAPTURE_UNKNOWN, /* no stack has been seen */
 	CAPTURE_HIGH,	 /* less than 5 % of the stacks are cut short */
-	CAPTURE_MEDIUM,	 /* at most 20 %; or more guessed, or audits disagree now and then */
-	CAPTURE_LOW,
+	CAPTURE_MEDIUM, /* at most 20 %; or more guessed, or more than 1 in 1000 audits certainly disagrees */
+	CAPTURE_LOW, /* more cut short than that, or more than 1 in 20 audits certainly disagrees */
 };
 
 struct capture_confidence {

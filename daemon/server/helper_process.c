@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/packet.h"
 #include "server/background_close.h"
+#include "server/complaint.h"
 
 #define SOCKET_FD	  3
 #define LINGER_MS	  1000
@@ -50,6 +51,9 @@ struct helper_process {
 	bool ended; /* no more events */
 	unsigned open_handles;
 };
+
+/* Of all helpers in this process: the files and processes that they look at can make them die. */
+static struct complaint complaint;
 
 static void on_handle_closed(uv_handle_t *handle)
 {
@@ -85,7 +89,7 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signal)
 	helper->exited = true;
 	if (helper->freed)
 		tell_reaped(helper);
-	else if (status || signal)
+	else if ((status || signal) && complaint_allowed(&complaint, uv_hrtime()))
 		log_warning("%s (pid %d) ended by %s %d", helper->name, process->pid,
 			signal ? "signal" : "exit status", signal ? signal : (int)status);
 	/* Not freed yet: the socket tells, after what was sent before. */
@@ -201,9 +205,11 @@ static char **make_environment(char *storage[], size_t room)
 	return storage;
 }
 
-static int spawn(struct helper_process *helper, uv_loop_t *loop, const char *program, int socket)
+static int spawn(struct helper_process *helper, uv_loop_t *loop,
+	const struct helper_process_options *helper_options, int socket)
 {
-	char *environment[8], *arguments[] = {(char *)helper->name, NULL};
+	char *environment[8], *arguments[] = {(char *)helper_options->name,
+				      (char *)helper_options->argument, NULL};
 	uv_stdio_container_t stdio[SOCKET_FD + 1] = {
 		{.flags = UV_IGNORE},
 		{.flags = UV_IGNORE},
@@ -212,7 +218,7 @@ static int spawn(struct helper_process *helper, uv_loop_t *loop, const char *pro
 	};
 	uv_process_options_t options = {
 		.exit_cb = on_process_exit,
-		.file = program,
+		.file = helper_options->program,
 		.args = arguments,
 		.env = make_environment(environment, sizeof(environment) / sizeof(environment[0])),
 		.stdio_count = SOCKET_FD + 1,
@@ -253,7 +259,7 @@ int helper_process_new(struct helper_process **out, struct uv_loop_s *loop,
 	}
 	uv_timer_init(loop, &helper->linger);
 	helper->open_handles = 3;
-	r = spawn(helper, loop, options->program, sockets[1]);
+	r = spawn(helper, loop, options, sockets[1]);
 	close(sockets[1]);
 	if (r < 0) {
 		helper->exited = true;

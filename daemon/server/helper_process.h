@@ -25,6 +25,7 @@ struct helper_process_handlers {
 struct helper_process_options {
 	const char *program;	 /* its path */
 	const char *name;	 /* its argv[0], and for the log; a literal */
+	const char *argument;	 /* its argv[1]; NULL: none */
 	size_t max_packet_bytes; /* that it may send */
 };
 

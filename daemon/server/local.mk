@@ -38,6 +38,7 @@ libspserver_la_SOURCES += \
 libspserver_la_SOURCES += \
 	daemon/server/agent_listener.c daemon/server/agent_listener.h \
 	daemon/server/attach_scan.c daemon/server/attach_scan.h \
+	daemon/server/audit_queue.c daemon/server/audit_queue.h \
 	daemon/server/audit_request.c daemon/server/audit_request.h \
 	daemon/server/auditor.c daemon/server/auditor.h \
 	daemon/server/background_close.c daemon/server/background_close.h \

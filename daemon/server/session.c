@@ -269,6 +269,7 @@ static void give_up(struct session *session, int error)
 		(int)session->facts.pid, session->facts.comm, strerror(-error));
 	session->facts.state = SESSION_LOST;
 	session->quality.read_error = error;
+	session_audit_end(&session->audit);
 	/* No round ends any more that would give the place back, or take what is found. */
 	map_reading_end(&session->resync.reading);
 }
@@ -406,6 +407,7 @@ void session_end(struct session *session)
 	if (is_comparable(session))
 		compare(session, true);
 	session->consumer = ring_consumer_free(session->consumer);
+	session_audit_end(&session->audit);
 	session_resync_end(&session->resync);
 	session->segment = segment_map_free(session->segment);
 	unlock_segment(session);
@@ -494,6 +496,7 @@ size_t session_bytes(const struct session *session)
 	return sizeof *session + sample_feed_bytes(session->feed) +
 	       module_map_bytes(session->maps.modules) +
 	       map_reading_bytes(&session->resync.reading) +
+	       (session->audit.item != NULL ? sizeof *session->audit.item : 0) +
 	       session->file_count * sizeof *session->files;
 }
 

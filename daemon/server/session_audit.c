@@ -38,6 +38,12 @@ static void give_up(struct session_audit *audit, enum session_audit_reason reaso
 	session_audit_free_item(TAKE(audit->item));
 }
 
+void session_audit_end(struct session_audit *audit)
+{
+	if (audit->item != NULL)
+		give_up(audit, SESSION_AUDIT_BROKEN);
+}
+
 static uint32_t payload_size(const struct session_audit_head *head)
 {
 	return (uint32_t)(head->frame_count * sizeof(uint64_t)) + head->stack_bytes;
@@ -82,18 +88,29 @@ static void note_module(
 			.module = module, .address = address, .offset = offset};
 }
 
-/* Now, for a library may be gone when the auditor's turn comes. The BIRTH that came before has had
- * the mappings read again if need be. */
-static void resolve(const struct session_audit *audit, struct session_audit_item *item)
+static void locate(
+	const struct session_audit *audit, struct session_audit_item *item, uint32_t frame)
 {
-	const uint64_t *frames = session_audit_frames(item);
-	for (uint32_t i = 0; i < item->head.frame_count; i++) {
-		uint64_t address = frames[i] - 1, offset;
-		module_map_resolve(audit->modules, address, item->head.module_epoch,
-			&item->frame_modules[i], &offset);
-		if (item->frame_modules[i] != STACK_MODULE_NONE)
-			note_module(item, item->frame_modules[i], address, offset);
-	}
+	uint64_t address = session_audit_frames(item)[frame] - 1, offset;
+	item->frame_places[frame] = (uint8_t)module_map_resolve(audit->modules, address,
+		item->head.module_epoch, &item->frame_modules[frame], &offset);
+	if (item->frame_modules[frame] != STACK_MODULE_NONE)
+		note_module(item, item->frame_modules[frame], address, offset);
+}
+
+/* Now, for a library may be gone when the auditor's turn comes. The BIRTH that came before has had
+ * the mappings read again, unless that was done a moment ago. */
+static void locate_all(const struct session_audit *audit, struct session_audit_item *item)
+{
+	for (uint32_t i = 0; i < item->head.frame_count; i++)
+		locate(audit, item, i);
+}
+
+void session_audit_locate(const struct session_audit *audit, struct session_audit_item *item)
+{
+	for (uint32_t i = 0; i < item->head.frame_count; i++)
+		if (item->frame_places[i] != MODULE_MAP_FOUND)
+			locate(audit, item, i);
 }
 
 static void finish(struct session_audit *audit)
@@ -102,7 +119,7 @@ static void finish(struct session_audit *audit)
 		give_up(audit, SESSION_AUDIT_BROKEN);
 		return;
 	}
-	resolve(audit, audit->item);
+	locate_all(audit, audit->item);
 	audit->stats.pending++;
 	if (audit->auditor != NULL && auditor_take(audit->auditor, audit->session, audit->item)) {
 		audit->item = NULL;
@@ -149,7 +166,8 @@ static enum session_audit_reason obstacle(
 	if (item->head.guessed > 0)
 		return SESSION_AUDIT_GUESSED;
 	if (module == STACK_MODULE_NONE)
-		return SESSION_AUDIT_REASONS;
+		return item->frame_places[frame] == MODULE_MAP_UNKNOWN ? SESSION_AUDIT_UNMAPPED
+								       : SESSION_AUDIT_REASONS;
 	if (module_map_get(audit->modules, module)->path[0] != '/')
 		return SESSION_AUDIT_VDSO;
 	for (uint32_t i = 0; i < item->module_count; i++)

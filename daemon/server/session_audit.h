@@ -39,6 +39,7 @@ struct session_audit_item {
 		bool has_file; /* the auditor says so */
 	} modules[SESSION_AUDIT_MODULES];
 	uint32_t frame_modules[WIRE_MAX_FRAMES]; /* or STACK_MODULE_NONE */
+	uint8_t frame_places[WIRE_MAX_FRAMES];	 /* enum module_map_result of each */
 	_Alignas(8) uint8_t payload[WIRE_AUDIT_PAYLOAD_MAX];
 };
 
@@ -54,12 +55,13 @@ enum session_audit_verdict {
 
 /* Why there is no verdict. */
 enum session_audit_reason {
-	SESSION_AUDIT_BROKEN,  /* its parts are no whole */
-	SESSION_AUDIT_BUSY,    /* too many were waiting already */
-	SESSION_AUDIT_NO_FILE, /* the code's file is gone or may not be read */
-	SESSION_AUDIT_VDSO,    /* the code is the kernel's own page */
-	SESSION_AUDIT_GUESSED, /* the agent guessed a frame, which it says itself */
-	SESSION_AUDIT_HELPER,  /* the symbolizer failed or took too long */
+	SESSION_AUDIT_BROKEN,	/* its parts are no whole */
+	SESSION_AUDIT_BUSY,	/* too many were waiting already */
+	SESSION_AUDIT_NO_FILE,	/* the code's file is gone or may not be read */
+	SESSION_AUDIT_VDSO,	/* the code is the kernel's own page */
+	SESSION_AUDIT_UNMAPPED, /* the code lies in no mapping that the daemon has seen */
+	SESSION_AUDIT_GUESSED,	/* the agent guessed a frame, which it says itself */
+	SESSION_AUDIT_HELPER,	/* the symbolizer failed or took too long */
 	SESSION_AUDIT_REASONS
 };
 
@@ -83,6 +85,11 @@ struct session_audit {
 void session_audit_init(
 	struct session_audit *audit, struct session *session, struct capture_tally *tally);
 void session_audit_deinit(struct session_audit *audit);
+/* No more parts will come; what has come of an audit is overwritten. */
+void session_audit_end(struct session_audit *audit);
+/* Looks again for the code that was in no known mapping when the audit came, or maybe in another: the
+ * mappings are read again now and then. Once, before the item's modules are used. */
+void session_audit_locate(const struct session_audit *audit, struct session_audit_item *item);
 /* Takes the audits among a round's records. */
 void session_audit_listen(struct session_audit *audit, struct record_sink *sink);
 

@@ -208,6 +208,8 @@ static void add_audit(struct counter_list *list, const struct segment_counters *
 		"not judged: a file is gone or may not be read");
 	ADD("audits_unjudged_vdso", unjudged[SESSION_AUDIT_VDSO],
 		"not judged: a frame lies in the kernel's page");
+	ADD("audits_unjudged_unmapped", unjudged[SESSION_AUDIT_UNMAPPED],
+		"not judged: a frame lies in no mapping that is known");
 	ADD("audits_unjudged_guessed", unjudged[SESSION_AUDIT_GUESSED],
 		"not judged: the agent guessed a frame, and says so");
 	ADD("audits_unjudged_helper", unjudged[SESSION_AUDIT_HELPER],

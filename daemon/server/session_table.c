@@ -17,6 +17,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "server/auditor.h"
 #include "server/complaint.h"
 #include "server/drain_scheduler.h"
 #include "server/options.h"
@@ -105,6 +106,9 @@ static void remove_entry(struct entry *entry)
 	entry->removed = true;
 	if (entry->task != NULL)
 		drain_scheduler_remove(TAKE(entry->task));
+	/* What waits to be audited would keep it outside of all bounds. */
+	if (entry->table->auditor != NULL)
+		auditor_forget(entry->table->auditor, entry->session);
 	stop_watching(entry);
 	if (!entry->watching)
 		free_entry(entry);

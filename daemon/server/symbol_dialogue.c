@@ -153,8 +153,8 @@ static int start_helper(struct symbol_dialogue *dialogue)
 {
 	if (symbol_helper_lingering() >= MAX_LINGERING)
 		return -EBUSY;
-	return symbol_helper_new(
-		&dialogue->helper, dialogue->loop, dialogue->program, &handlers, dialogue);
+	return symbol_helper_new(&dialogue->helper, dialogue->loop, dialogue->program,
+		SYMBOL_HELPER_NAMES, &handlers, dialogue);
 }
 
 static void start(struct symbol_dialogue *dialogue)

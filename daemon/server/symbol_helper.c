@@ -42,11 +42,12 @@ static void on_reaped(void *data)
 static const struct helper_process_handlers process_handlers = {on_packet, on_end, on_reaped};
 
 int symbol_helper_new(struct symbol_helper **out, struct uv_loop_s *loop, const char *program,
-	const struct symbol_helper_handlers *handlers, void *data)
+	enum symbol_helper_duty duty, const struct symbol_helper_handlers *handlers, void *data)
 {
 	const struct helper_process_options options = {
 		.program = program,
 		.name = "spprof-symbolizer",
+		.argument = duty == SYMBOL_HELPER_AUDITS ? "audits" : NULL,
 		.max_packet_bytes = SPPROF__V1__SYMBOLIZER_BOUND__REPLY_BYTES,
 	};
 	struct symbol_helper *helper = alloc_zeroed(1, sizeof(*helper));

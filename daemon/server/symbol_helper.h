@@ -9,6 +9,11 @@
 struct symbol_helper;
 struct uv_loop_s;
 
+enum symbol_helper_duty {
+	SYMBOL_HELPER_NAMES,
+	SYMBOL_HELPER_AUDITS, /* has less memory */
+};
+
 /* Called from the loop. Either may free the helper. */
 struct symbol_helper_handlers {
 	void (*reply)(void *data, const Spprof__V1__SymbolizerReply *reply); /* borrowed */
@@ -18,7 +23,7 @@ struct symbol_helper_handlers {
 
 /* 0 or negative errno (the program can't be executed). `handlers` are borrowed. */
 int symbol_helper_new(struct symbol_helper **out, struct uv_loop_s *loop, const char *program,
-	const struct symbol_helper_handlers *handlers, void *data);
+	enum symbol_helper_duty duty, const struct symbol_helper_handlers *handlers, void *data);
 /* Kills the process; no handler is called any more. The loop must run until it is reaped, or a
  * second has passed. */
 struct symbol_helper *symbol_helper_free(struct symbol_helper *helper);

@@ -80,10 +80,21 @@ static uint64_t heap_bytes(void)
 	return 0;
 }
 
+void file_cache_make_room(struct file_cache *cache, uint64_t bytes)
+{
+	struct file_cache_slot *slot;
+	uint64_t mapped;
+	while ((mapped = mapped_bytes(cache)) > 0 &&
+		(bytes > cache->bounds.mapped_bytes ||
+			mapped > cache->bounds.mapped_bytes - bytes) &&
+		(slot = oldest(cache)) != NULL)
+		close_slot(slot);
+}
+
 void file_cache_trim(struct file_cache *cache)
 {
-	while (mapped_bytes(cache) > FILE_CACHE_MAPPED_BYTES ||
-		heap_bytes() > FILE_CACHE_HEAP_BYTES) {
+	while (mapped_bytes(cache) > cache->bounds.mapped_bytes ||
+		heap_bytes() > cache->bounds.heap_bytes) {
 		struct file_cache_slot *slot = oldest(cache);
 		if (!slot || slot->used == cache->uses)
 			break;

@@ -6,11 +6,15 @@
 #pragma once
 #include <stdint.h>
 
-#define FILE_CACHE_FILES	64
-#define FILE_CACHE_MAPPED_BYTES ((uint64_t)2 << 30)
-#define FILE_CACHE_HEAP_BYTES	((uint64_t)1 << 30)
+#define FILE_CACHE_FILES 64
 
 struct elf_file;
+
+struct file_cache_bounds {
+	uint64_t mapped_bytes; /* of address space, by files */
+	uint64_t heap_bytes;
+	uint64_t file_bytes; /* of a file; the caller does not open larger ones */
+};
 
 struct file_cache_slot {
 	uint32_t key;	       /* 0: free */
@@ -21,9 +25,12 @@ struct file_cache_slot {
 struct file_cache {
 	struct file_cache_slot slots[FILE_CACHE_FILES];
 	uint64_t uses;
+	struct file_cache_bounds bounds; /* the owner's to set */
 };
 
 void file_cache_deinit(struct file_cache *cache);
+/* Closes files until one of this size fits within the bounds, or none is left. */
+void file_cache_make_room(struct file_cache *cache, uint64_t bytes);
 /* Takes the file over; replaces one of the same key. */
 void file_cache_put(struct file_cache *cache, uint32_t key, struct elf_file *file);
 /* Borrowed, or NULL. Counts as a use. */

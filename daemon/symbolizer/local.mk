@@ -5,6 +5,7 @@ libspsymbolizer_la_LIBADD = libspbase.la libspproto.la $(LIBDW_LIBS) $(LIBELF_LI
 libspsymbolizer_la_SOURCES = \
 	daemon/symbolizer/answer_set.c daemon/symbolizer/answer_set.h \
 	daemon/symbolizer/audit.c daemon/symbolizer/audit.h \
+	daemon/symbolizer/ballast.c daemon/symbolizer/ballast.h \
 	daemon/symbolizer/crc32.c daemon/symbolizer/crc32.h \
 	daemon/symbolizer/demangle.c daemon/symbolizer/demangle.h \
 	daemon/symbolizer/dwarf_functions.c daemon/symbolizer/dwarf_functions.h \

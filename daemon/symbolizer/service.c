@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/alloc.h"
@@ -17,6 +18,7 @@
 #include "spprof/v1/symbolizer.pb-c.h"
 #include "symbolizer/answer_set.h"
 #include "symbolizer/audit.h"
+#include "symbolizer/ballast.h"
 #include "symbolizer/elf_file.h"
 #include "symbolizer/file_cache.h"
 
@@ -24,6 +26,8 @@
 #define FLUSH_MS 100
 #endif
 #define MAX_CHAIN    64
+#define AUDIT_MEMORY ((size_t)32 << 20)
+#define MOST_MEMORY  ((size_t)4 << 30) /* of the process; see main.c */
 #define MAX_MAPPINGS SPPROF__V1__SYMBOLIZER_BOUND__AUDIT_MAPPINGS
 #define MAX_FRAMES   SPPROF__V1__SYMBOLIZER_BOUND__AUDIT_FRAMES
 
@@ -86,6 +90,12 @@ static Spprof__V1__SymbolizerSupplement *describe_supplement(
 static int handle_open(struct service *service, uint32_t key, int *fd)
 {
 	struct elf_file *file;
+	struct stat st;
+	/* Before it is mapped: the address space has no room for both. */
+	uint64_t size = fstat(*fd, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+	if (size > service->files.bounds.file_bytes)
+		return send_error(service, key, -EFBIG);
+	file_cache_make_room(&service->files, size);
 	int r = elf_file_new(&file, take_fd(fd));
 	if (r < 0)
 		return send_error(service, key, r);
@@ -219,6 +229,16 @@ static enum audit_end audit_end_of(Spprof__V1__SymbolizerAudit__End end)
 	}
 }
 
+/* libunwind keeps every state that a file's rules tell it to remember. */
+static void compare_in_little_memory(
+	struct audit *audit, const struct audit_stack *stack, struct audit_result *result)
+{
+	struct ballast ballast;
+	ballast_take(&ballast, MOST_MEMORY, AUDIT_MEMORY);
+	audit_compare(audit, stack, result);
+	ballast_drop(&ballast);
+}
+
 static int compare(struct service *service, const Spprof__V1__SymbolizerAudit *request,
 	struct audit_result *result)
 {
@@ -242,7 +262,7 @@ static int compare(struct service *service, const Spprof__V1__SymbolizerAudit *r
 	if (r == 0 && !service->audit)
 		r = audit_new(&service->audit);
 	if (r == 0)
-		audit_compare(service->audit, &stack, result);
+		compare_in_little_memory(service->audit, &stack, result);
 	return r;
 }
 
@@ -317,10 +337,11 @@ static int serve_one(struct service *service)
 	return r < 0 ? r : 1;
 }
 
-int service_run(int socket)
+int service_run(int socket, const struct file_cache_bounds *bounds)
 {
 	struct service *service = alloc_zeroed(1, sizeof(*service));
 	service->socket = socket;
+	service->files.bounds = *bounds;
 	int r = send_ready(service);
 	if (r == 0)
 		do

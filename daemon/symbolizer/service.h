@@ -4,6 +4,8 @@
  */
 #pragma once
 
+struct file_cache_bounds;
+
 /* Until the daemon closes the socket (0) or it fails (negative errno). Borrows the socket, which
  * must block. */
-int service_run(int socket);
+int service_run(int socket, const struct file_cache_bounds *bounds);

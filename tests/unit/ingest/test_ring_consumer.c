@@ -675,6 +675,38 @@ START_TEST(random_damage_is_survived_and_every_ring_recovers)
 }
 END_TEST
 
+static const uint8_t *heard_at;
+
+static void on_audit(const struct wire_audit *part, void *data)
+{
+	(void)data;
+	heard_at = part->payload;
+}
+
+/* Looks at what belonged to calls that have returned. */
+static __attribute__((noinline, no_sanitize("address", "thread"))) size_t count_bytes(
+	const volatile uint8_t *from, size_t size, uint8_t value)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < size; i++)
+		count += from[i] == value;
+	return count;
+}
+
+START_TEST(what_an_audit_brought_is_not_left_in_memory)
+{
+	enum { SECRET = 0xa5, BYTES = 4096 };
+	struct record_sink audits = sink;
+	size_t size = fake_segment_audit(words(), 1, 4, BYTES, 32);
+	memset((uint8_t *)words() + size - BYTES, SECRET, BYTES);
+	fake_segment_append(&segment, 0, words(), size);
+	audits.audit = on_audit;
+	ck_assert_int_eq(ring_consumer_round(consumer, false, ALL, &audits), 0);
+	size_t left = count_bytes(heard_at, BYTES, SECRET);
+	ck_assert_uint_le(left, BYTES / 16);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("ring_consumer");
@@ -705,6 +737,7 @@ static Suite *suite(void)
 	tcase_add_test(t, the_smallest_budget_still_takes_the_largest_record);
 	tcase_add_test(t, a_segment_that_cannot_be_read_is_an_error);
 	tcase_add_test(t, draining_an_untouched_ring_allocates_no_pages);
+	tcase_add_test(t, what_an_audit_brought_is_not_left_in_memory);
 	tcase_add_loop_test(t, random_damage_is_survived_and_every_ring_recovers, 0, 6);
 	tcase_add_loop_test(random, random_streams_arrive_whole_and_in_order, 0, 12);
 	suite_add_tcase(s, t);

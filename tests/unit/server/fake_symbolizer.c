@@ -16,6 +16,7 @@
  *
  *   answer    both agree                      differ  the second frame differs
  *   again     the file was closed, at first   die, hang, nonsense  as above
+ *   slow again  the same, after a while
  *
  * Without one it finds no rule for the first frame.
  */
@@ -182,8 +183,9 @@ static void audit_stack(uint32_t number, const Spprof__V1__SymbolizerAudit *audi
 	if (strcmp(word, "hang") == 0)
 		for (;;)
 			pause();
-	if (strcmp(word, "again") == 0 && !told) {
+	if ((strcmp(word, "again") == 0 || strcmp(word, "slow again") == 0) && !told) {
 		told = true;
+		usleep(*word == 's' ? 100000 : 0);
 		send_error(number, ESTALE);
 	} else if (strcmp(word, "nonsense") == 0) {
 		send_audited(number, SPPROF__V1__SYMBOLIZER_AUDITED__VERDICT__AGREED,

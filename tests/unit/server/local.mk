@@ -109,6 +109,10 @@ unit_tests += tests/unit/server/test_module_files
 tests_unit_server_test_module_files_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_module_files_LDADD = $(server_test_all_ldadd)
 
+unit_tests += tests/unit/server/test_audit_queue
+tests_unit_server_test_audit_queue_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_audit_queue_LDADD = $(server_test_all_ldadd)
+
 unit_tests += tests/unit/server/test_auditor
 tests_unit_server_test_auditor_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_auditor_LDADD = $(server_test_all_ldadd)

@@ -6,11 +6,13 @@
 #include "config.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 #include "server/auditor.h"
@@ -38,25 +40,27 @@ static struct auditor *auditor;
 static struct options_limits limits;
 static struct fake_segment segment;
 static struct session *session;
-static void *code;
-static char path[64];
+static void *codes[2], *code; /* the worker's, and where the next audit is from */
+static char paths[2][64], *path;
+static unsigned mapped;
 
 /* What the worker has mapped as code: a file that begins with the word. */
 static void map_code(const char *word)
 {
-	snprintf(path, sizeof path, "/tmp/spprof-auditor-XXXXXX");
+	path = paths[mapped];
+	snprintf(path, sizeof paths[0], "/tmp/spprof-auditor-XXXXXX");
 	int fd = mkstemp(path);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(write(fd, word, strlen(word) + 1), (ssize_t)strlen(word) + 1);
 	ck_assert_int_eq(ftruncate(fd, CODE_BYTES), 0);
 	code = mmap(NULL, CODE_BYTES, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
 	ck_assert_ptr_ne(code, MAP_FAILED);
+	codes[mapped++] = code;
 	close(fd);
 }
 
-static void begin(const char *word)
+static void attach(void)
 {
-	map_code(word);
 	struct session_claim claim = {.uid = geteuid(), .attach = SESSION_HANDSHAKE};
 	ck_assert_int_eq(process_handle_open(&claim.process, getpid(), -1), 0);
 	ck_assert_int_eq(segment_map_new(&claim.segment, fake_segment_dup(&segment), NULL), 0);
@@ -64,14 +68,16 @@ static void begin(const char *word)
 	session = session_table_find(table, getpid());
 }
 
-static void set_up(uint32_t stall_ms)
+static void begin(const char *word)
 {
-	char program[4096];
-	const char *build = getenv("BUILDDIR");
+	map_code(word);
+	attach();
+}
+
+static void set_up(uint32_t stall_ms, const char *program)
+{
 	const struct auditor_options options = {.stall_ms = stall_ms};
 	limits = options_default_limits;
-	snprintf(program, sizeof program, "%s/tests/unit/server/fake_symbolizer",
-		build ? build : ".");
 	ck_assert_int_eq(uv_loop_init(&loop), 0);
 	ck_assert_int_eq(drain_scheduler_new(&scheduler, &loop), 0);
 	ck_assert_int_eq(session_table_new(&table, &loop, scheduler, NULL, &limits), 0);
@@ -84,14 +90,39 @@ static void set_up(uint32_t stall_ms)
 	fake_segment_seal(&segment, FAKE_SEGMENT_SEALS);
 }
 
+static char symbolizer[4096], symbolizer_path[PATH_MAX],
+	slow_symbolizer[] = "/tmp/spprof-auditor-XXXXXX";
+
+static void find_symbolizer(void)
+{
+	const char *build = getenv("BUILDDIR");
+	snprintf(symbolizer, sizeof symbolizer, "%s/tests/unit/server/fake_symbolizer",
+		build ? build : ".");
+	ck_assert_ptr_nonnull(realpath(symbolizer, symbolizer_path));
+}
+
 static void setup(void)
 {
-	set_up(30000);
+	find_symbolizer();
+	set_up(30000, symbolizer_path);
 }
 
 static void setup_impatient(void)
 {
-	set_up(200);
+	find_symbolizer();
+	set_up(200, symbolizer_path);
+}
+
+/* The helper takes its time before it is ready. */
+static void setup_slow_start(void)
+{
+	find_symbolizer();
+	int fd = mkstemp(slow_symbolizer);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(fchmod(fd, 0755), 0);
+	dprintf(fd, "#!/bin/sh\n/bin/sleep 0.1\nexec %s\n", symbolizer_path);
+	close(fd);
+	set_up(30000, slow_symbolizer);
 }
 
 static void teardown(void)
@@ -105,8 +136,11 @@ static void teardown(void)
 		;
 	ck_assert_int_eq(uv_loop_close(&loop), 0);
 	fake_segment_deinit(&segment);
-	munmap(code, CODE_BYTES);
-	unlink(path);
+	while (mapped > 0) {
+		munmap(codes[--mapped], CODE_BYTES);
+		unlink(paths[mapped]);
+	}
+	unlink(slow_symbolizer);
 }
 
 /* The part from `offset` on of an audit whose frames lie in the mapped code. */
@@ -238,6 +272,112 @@ START_TEST(no_helper_gets_stacks_of_two_users)
 }
 END_TEST
 
+static struct auditor_stats auditor_numbers(void)
+{
+	struct auditor_stats stats;
+	auditor_stats(auditor, &stats);
+	return stats;
+}
+
+static void hear(uint64_t count)
+{
+	while (session_audit(session)->stats.heard < count)
+		uv_run(&loop, UV_RUN_ONCE);
+}
+
+/* As a record does that names code which is not known. */
+static void read_mappings(void)
+{
+	static char text[1 << 20];
+	FILE *maps = fopen("/proc/self/maps", "r");
+	ck_assert_ptr_nonnull(maps);
+	size_t size = fread(text, 1, sizeof text, maps);
+	fclose(maps);
+	module_map_update(
+		(struct module_map *)session_modules(session), text, size, MODULE_MAP_KERNEL, 0);
+}
+
+START_TEST(one_users_failures_do_not_come_before_another_users_stacks)
+{
+	map_code("answer");
+	map_code("die");
+	attach();
+	for (uint64_t id = 1; id <= 10; id++)
+		write_audit(id);
+	hear(10);
+	change_user();
+	code = codes[0];
+	write_audit(11);
+	hear(11);
+	uint64_t deaths = auditor_numbers().helper_deaths;
+	while (auditor_numbers().judged == 0)
+		uv_run(&loop, UV_RUN_ONCE);
+	/* At most the one that was under way. */
+	ck_assert_uint_le(auditor_numbers().helper_deaths, deaths + 1);
+	ck_assert_uint_ge(auditor_numbers().waiting, 1);
+}
+END_TEST
+
+/* How much later the second verdict comes than the first one. */
+static uint64_t distance_of_two_verdicts_ns(const char *word)
+{
+	uint64_t at[2];
+	begin(word);
+	write_audit(1);
+	write_audit(2);
+	for (uint64_t i = 0; i < 2; i++) {
+		while (auditor_numbers().judged <= i)
+			uv_run(&loop, UV_RUN_ONCE);
+		at[i] = uv_hrtime();
+	}
+	return at[1] - at[0];
+}
+
+START_TEST(the_start_of_a_helper_is_rested_for)
+{
+	ck_assert_uint_ge(distance_of_two_verdicts_ns("answer"), UINT64_C(850000000));
+}
+END_TEST
+
+START_TEST(the_first_half_of_an_audit_that_is_asked_for_twice_is_rested_for)
+{
+	ck_assert_uint_ge(distance_of_two_verdicts_ns("slow again"), UINT64_C(850000000));
+}
+END_TEST
+
+START_TEST(code_that_is_mapped_later_is_found_or_counted_apart)
+{
+	map_code("answer");
+	attach();
+	map_code("answer");
+	/* Nothing has the mappings read again, and then something does. */
+	write_audit(1);
+	ck_assert_uint_eq(await(1)->unjudged[SESSION_AUDIT_UNMAPPED], 1);
+	write_audit(2);
+	uint64_t taken;
+	ck_assert_int_eq(session_drain(session, true, UINT64_MAX, &taken), 0);
+	session_tend(session);
+	ck_assert_uint_eq(session_audit(session)->stats.pending, 1);
+	read_mappings();
+	ck_assert_uint_eq(await(2)->verdicts[SESSION_AUDIT_AGREED], 1);
+	ck_assert_uint_eq(await(2)->verdicts[SESSION_AUDIT_LONGER], 0);
+}
+END_TEST
+
+START_TEST(what_has_come_of_an_audit_does_not_outlive_the_process)
+{
+	begin("answer");
+	write_part(make_part(1, 0));
+	hear(1);
+	ck_assert_ptr_nonnull(session_audit(session)->item);
+	size_t bytes = session_bytes(session);
+	session_end(session);
+	ck_assert_ptr_null(session_audit(session)->item);
+	ck_assert_uint_eq(session_audit(session)->stats.unjudged[SESSION_AUDIT_BROKEN], 1);
+	ck_assert_uint_le(session_bytes(session) + WIRE_AUDIT_PAYLOAD_MAX, bytes);
+}
+END_TEST
+
 START_TEST(a_file_that_is_of_no_use_leaves_the_stack_unjudged)
 {
 	begin("refuse");
@@ -283,6 +423,56 @@ START_TEST(a_flood_is_refused_and_counted)
 }
 END_TEST
 
+START_TEST(a_session_that_is_removed_leaves_nothing_waiting)
+{
+	begin("hang");
+	for (uint64_t id = 1; id <= 10; id++)
+		write_audit(id);
+	hear(10);
+	ck_assert_uint_ge(auditor_numbers().waiting, 9);
+	table = session_table_free(table);
+	ck_assert_uint_eq(auditor_numbers().waiting, 0);
+}
+END_TEST
+
+/* Standard error goes to a file from here on. */
+static FILE *catch_log(void)
+{
+	FILE *log = tmpfile();
+	ck_assert_ptr_nonnull(log);
+	ck_assert_int_ge(dup2(fileno(log), STDERR_FILENO), 0);
+	return log;
+}
+
+static uint64_t count_lines(FILE *log)
+{
+	char line[1024];
+	uint64_t lines = 0;
+	rewind(log);
+	while (fgets(line, sizeof line, log) != NULL)
+		lines++;
+	return lines;
+}
+
+START_TEST(a_helper_that_dies_for_ever_new_users_does_not_flood_the_log)
+{
+	enum { DEATHS = 40, MESSAGES_OF_EACH = 2, BURST = 10 };
+	begin("die");
+	FILE *log = catch_log();
+	uint64_t since = uv_hrtime();
+	for (uint64_t id = 1; id <= DEATHS; id++) {
+		write_audit(id);
+		await(id);
+		change_user();
+	}
+	ck_assert_uint_eq(auditor_numbers().helper_deaths, DEATHS);
+	uint64_t seconds = (uv_hrtime() - since) / UINT64_C(1000000000) + 1;
+	ck_assert_uint_ge(count_lines(log), 1);
+	ck_assert_uint_le(count_lines(log), MESSAGES_OF_EACH * (BURST + seconds));
+	fclose(log);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("auditor");
@@ -295,14 +485,25 @@ static Suite *make_suite(void)
 	tcase_add_test(t, a_helper_that_dies_is_replaced);
 	tcase_add_test(t, a_verdict_that_cannot_be_ends_the_helper);
 	tcase_add_test(t, no_helper_gets_stacks_of_two_users);
+	tcase_add_test(t, one_users_failures_do_not_come_before_another_users_stacks);
+	tcase_add_test(t, the_first_half_of_an_audit_that_is_asked_for_twice_is_rested_for);
+	tcase_add_test(t, code_that_is_mapped_later_is_found_or_counted_apart);
+	tcase_add_test(t, what_has_come_of_an_audit_does_not_outlive_the_process);
 	tcase_add_test(t, a_file_that_is_of_no_use_leaves_the_stack_unjudged);
 	tcase_add_test(t, parts_that_do_not_fit_are_thrown_away);
 	tcase_add_test(t, a_flood_is_refused_and_counted);
+	tcase_add_test(t, a_session_that_is_removed_leaves_nothing_waiting);
+	tcase_add_test(t, a_helper_that_dies_for_ever_new_users_does_not_flood_the_log);
 	suite_add_tcase(suite, t);
 	t = tcase_create("impatient");
 	tcase_add_checked_fixture(t, setup_impatient, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_helper_that_hangs_is_ended_and_replaced);
+	suite_add_tcase(suite, t);
+	t = tcase_create("slow start");
+	tcase_add_checked_fixture(t, setup_slow_start, teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, the_start_of_a_helper_is_rested_for);
 	suite_add_tcase(suite, t);
 	return suite;
 }

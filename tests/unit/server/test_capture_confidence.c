@@ -112,6 +112,35 @@ START_TEST(audits_that_differ_weigh_more_than_stacks_that_end)
 }
 END_TEST
 
+static enum capture_level judge_audits(uint64_t different, uint64_t audited)
+{
+	audits.verdicts[SESSION_AUDIT_AGREED] = audited - different;
+	audits.verdicts[SESSION_AUDIT_DIFFERENT] = different;
+	return judge(0, 1, WIRE_STOP_NO_INFO);
+}
+
+START_TEST(few_audits_say_little)
+{
+	for (uint64_t audited = 1; audited <= 1000; audited++)
+		ck_assert_int_eq(judge_audits(1, audited), CAPTURE_HIGH);
+	ck_assert_int_eq(judge_audits(9, 9), CAPTURE_HIGH);
+	ck_assert_int_eq(judge_audits(10, 10), CAPTURE_LOW);
+	/* Wilson's lower end for 2 of 10, 2 of 20, 2 of 500, 2 of 600, 60 of 1000 and 68 of 1000: 5.7, 2.8,
+	 * 0.11, 0.09, 4.7 and 5.4 %. */
+	ck_assert_int_eq(judge_audits(2, 10), CAPTURE_LOW);
+	ck_assert_int_eq(judge_audits(2, 20), CAPTURE_MEDIUM);
+	ck_assert_int_eq(judge_audits(2, 500), CAPTURE_MEDIUM);
+	ck_assert_int_eq(judge_audits(2, 600), CAPTURE_HIGH);
+	ck_assert_int_eq(judge_audits(60, 1000), CAPTURE_MEDIUM);
+	ck_assert_int_eq(judge_audits(68, 1000), CAPTURE_LOW);
+	/* And where there are many, the thresholds are what they are said to be. */
+	ck_assert_int_eq(judge_audits(990, 1000000), CAPTURE_HIGH);
+	ck_assert_int_eq(judge_audits(1100, 1000000), CAPTURE_MEDIUM);
+	ck_assert_int_eq(judge_audits(49900, 1000000), CAPTURE_MEDIUM);
+	ck_assert_int_eq(judge_audits(50500, 1000000), CAPTURE_LOW);
+}
+END_TEST
+
 START_TEST(the_worst_modules_come_first_and_whole_stacks_are_no_trouble)
 {
 	struct capture_trouble worst[CAPTURE_CONFIDENCE_MODULES];
@@ -136,6 +165,7 @@ static Suite *make_suite(void)
 	tcase_add_test(t, the_advice_names_the_module_and_what_to_do);
 	tcase_add_test(t, guessed_frames_keep_it_from_being_high);
 	tcase_add_test(t, audits_that_differ_weigh_more_than_stacks_that_end);
+	tcase_add_test(t, few_audits_say_little);
 	tcase_add_test(t, the_worst_modules_come_first_and_whole_stacks_are_no_trouble);
 	suite_add_tcase(suite, t);
 	return suite;

@@ -43,7 +43,8 @@ static void setup(void)
 	replies = opened = ends = free_after = 0;
 	snprintf(path, sizeof(path), "%s/tests/unit/server/fake_symbolizer", build ? build : ".");
 	ck_assert_int_eq(uv_loop_init(&loop), 0);
-	ck_assert_int_eq(symbol_helper_new(&helper, &loop, path, &handlers, &loop), 0);
+	ck_assert_int_eq(
+		symbol_helper_new(&helper, &loop, path, SYMBOL_HELPER_NAMES, &handlers, &loop), 0);
 }
 
 static void teardown(void)

@@ -58,6 +58,10 @@ tests_unit_symbolizer_test_service_slow_SOURCES = tests/unit/symbolizer/test_ser
 tests_unit_symbolizer_test_service_slow_CPPFLAGS = $(symbolizer_test_cppflags) -DFLUSH_MS=0
 tests_unit_symbolizer_test_service_slow_LDADD = $(symbolizer_test_ldadd)
 
+unit_tests += tests/unit/symbolizer/test_audit_memory
+tests_unit_symbolizer_test_audit_memory_CPPFLAGS = $(symbolizer_test_cppflags)
+tests_unit_symbolizer_test_audit_memory_LDADD = $(symbolizer_test_ldadd)
+
 # Its own stack is what it looks at: the leaf must have a frame pointer.
 unit_tests += tests/unit/symbolizer/test_audit
 tests_unit_symbolizer_test_audit_CPPFLAGS = $(symbolizer_test_cppflags) -I$(srcdir)/tests/programs

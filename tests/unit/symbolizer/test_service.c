@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,8 +19,10 @@
 #include "support/tap_main.h"
 
 #define LOOKUP_OFFSETS SPPROF__V1__SYMBOLIZER_BOUND__LOOKUP_OFFSETS
+#define MAPPED_BYTES   ((uint64_t)2 << 30)
 #define REPLY_BYTES    SPPROF__V1__SYMBOLIZER_BOUND__REPLY_BYTES
 
+static const struct file_cache_bounds bounds = {MAPPED_BYTES, (uint64_t)1 << 30, UINT64_MAX};
 static int daemon_end;
 static pid_t child;
 
@@ -48,7 +51,7 @@ static void setup(void)
 	child = fork();
 	if (child == 0) {
 		close(ends[0]);
-		_exit(service_run(ends[1]) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+		_exit(service_run(ends[1], &bounds) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
 	}
 	close(ends[1]);
 	daemon_end = ends[0];
@@ -279,13 +282,34 @@ START_TEST(large_files_are_closed_earlier)
 {
 	uint64_t offset = 0;
 	for (uint32_t key = 1; key <= 3; key++) {
-		send_open(key, open_large((off_t)(FILE_CACHE_MAPPED_BYTES / 5 * 2)));
+		send_open(key, open_large((off_t)(MAPPED_BYTES / 5 * 2)));
 		assert_error(key, 0);
 	}
 	send_lookup(1, &offset, 1);
 	assert_error(1, ESTALE);
 	send_lookup(2, &offset, 1);
 	assert_error(2, 0);
+	send_lookup(3, &offset, 1);
+	assert_error(3, 0);
+}
+END_TEST
+
+START_TEST(room_for_a_large_file_is_made_before_it_is_mapped)
+{
+	uint64_t offset = 0;
+	struct rlimit limit = {0};
+	ck_assert_int_eq(prlimit(child, RLIMIT_AS, NULL, &limit), 0);
+	/* Holds one of them beside the rest, and not two. */
+	limit.rlim_cur = MAPPED_BYTES / 2 * 3;
+#ifndef __SANITIZE_ADDRESS__
+	ck_assert_int_eq(prlimit(child, RLIMIT_AS, &limit, NULL), 0);
+#endif
+	for (uint32_t key = 1; key <= 3; key++) {
+		send_open(key, open_large((off_t)(MAPPED_BYTES / 5 * 4)));
+		assert_error(key, 0);
+	}
+	send_lookup(2, &offset, 1);
+	assert_error(2, ESTALE);
 	send_lookup(3, &offset, 1);
 	assert_error(3, 0);
 }
@@ -372,6 +396,7 @@ static Suite *suite(void)
 	tcase_add_test(t, bad_requests_about_good_files_are_answered);
 	tcase_add_test(t, the_file_used_least_recently_is_closed);
 	tcase_add_test(t, large_files_are_closed_earlier);
+	tcase_add_test(t, room_for_a_large_file_is_made_before_it_is_mapped);
 	tcase_add_test(t, long_answers_come_in_several_replies_and_in_order);
 	tcase_add_test(t, the_longest_answers_fit_into_a_reply);
 	suite_add_tcase(s, t);
