@@ -54,12 +54,13 @@ enum session_audit_verdict {
 
 /* Why there is no verdict. */
 enum session_audit_reason {
-	SESSION_AUDIT_BROKEN,  /* its parts are no whole */
-	SESSION_AUDIT_BUSY,    /* too many were waiting already */
-	SESSION_AUDIT_NO_FILE, /* the code's file is gone or may not be read */
-	SESSION_AUDIT_VDSO,    /* the code is the kernel's own page */
-	SESSION_AUDIT_GUESSED, /* the agent guessed a frame, which it says itself */
-	SESSION_AUDIT_HELPER,  /* the symbolizer failed or took too long */
+	SESSION_AUDIT_BROKEN,	/* its parts are no whole */
+	SESSION_AUDIT_BUSY,	/* too many were waiting already */
+	SESSION_AUDIT_NO_FILE,	/* the code's file is gone or may not be read */
+	SESSION_AUDIT_UNMAPPED, /* the code's file has been mapped too recently to be known */
+	SESSION_AUDIT_VDSO,	/* the code is the kernel's own page */
+	SESSION_AUDIT_GUESSED,	/* the agent guessed a frame, which it says itself */
+	SESSION_AUDIT_HELPER,	/* the symbolizer failed or took too long */
 	SESSION_AUDIT_REASONS
 };
 
@@ -67,7 +68,8 @@ struct session_audit_stats {
 	uint64_t heard; /* audits that began to come */
 	uint64_t verdicts[SESSION_AUDIT_VERDICTS];
 	uint64_t unjudged[SESSION_AUDIT_REASONS];
-	uint64_t frames; /* found the same by both */
+	uint64_t cut_short; /* of those that agree: both stopped before the outermost frame */
+	uint64_t frames;    /* found the same by both */
 	uint64_t pending;
 };
 
