@@ -9,7 +9,8 @@ import os
 import shutil
 import subprocess
 
-# compiles: it runs code that it has made itself, for which no file has rules. as_user: refuses to be root.
+# compiles: it runs code that it has made itself, or (V8's builtins) brought along, for which no file has rules.
+# as_user: refuses to be root.
 Audited = collections.namedtuple("Audited", "name needs argv rate compiles as_user", defaults=(False, None))
 
 PYTHON = """

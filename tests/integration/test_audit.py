@@ -117,10 +117,11 @@ def print_table(tap, rows):
     """Stacks judged and how many agree, of these those that both cut short and those that the copy cuts; frames that both
     found; what does not agree; what could not be judged, by why."""
     width = max(map(len, rows), default=0)
-    tap.note(" " * width + "  " + "  ".join(title for title, _ in COLUMNS))
+    widths = [max(len(title), 7) for title, _ in COLUMNS]
+    tap.note(" " * width + "".join(f"  {title:>{room}}" for (title, _), room in zip(COLUMNS, widths)))
     for name, sums in rows.items():
-        cells = (f"{sum(sums['audits_' + part] for part in parts):{len(title)}.0f}" for title, parts in COLUMNS)
-        tap.note(f"{name:{width}}  " + "  ".join(cells))
+        cells = (sum(sums["audits_" + part] for part in parts) for _, parts in COLUMNS)
+        tap.note(f"{name:{width}}" + "".join(f"  {cell:{room}.0f}" for cell, room in zip(cells, widths)))
 
 
 def judge_default(tap, directory):
