@@ -158,7 +158,13 @@ void session_audit_listen(struct session_audit *audit, struct record_sink *sink)
 	sink->audit_data = audit;
 }
 
-/* What keeps libunwind from going on where there is no rule; REASONS: nothing that is known. */
+static bool is_cut_short(const struct session_audit_item *item)
+{
+	return item->head.stop != WIRE_STOP_END && item->head.stop != WIRE_STOP_MAX;
+}
+
+/* What keeps libunwind from going on where there is no rule; REASONS: nothing that is known. The agent
+ * has its rules from the loader: where it guessed nothing, there is a file. */
 static enum session_audit_reason obstacle(
 	const struct session_audit *audit, const struct session_audit_item *item, uint32_t frame)
 {
@@ -166,8 +172,7 @@ static enum session_audit_reason obstacle(
 	if (item->head.guessed > 0)
 		return SESSION_AUDIT_GUESSED;
 	if (module == STACK_MODULE_NONE)
-		return item->frame_places[frame] == MODULE_MAP_UNKNOWN ? SESSION_AUDIT_UNMAPPED
-								       : SESSION_AUDIT_REASONS;
+		return SESSION_AUDIT_UNMAPPED;
 	if (module_map_get(audit->modules, module)->path[0] != '/')
 		return SESSION_AUDIT_VDSO;
 	for (uint32_t i = 0; i < item->module_count; i++)
@@ -188,6 +193,8 @@ void session_audit_judged(struct session_audit *audit, struct session_audit_item
 		audit->stats.unjudged[reason]++;
 	else
 		audit->stats.verdicts[verdict]++;
+	if (verdict == SESSION_AUDIT_AGREED)
+		audit->stats.cut_short += is_cut_short(item);
 	/* Whose rule led to two different callers. */
 	if (verdict == SESSION_AUDIT_DIFFERENT)
 		capture_tally_at(audit->tally, item->frame_modules[frames - 1])->disagreed++;

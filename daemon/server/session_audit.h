@@ -69,7 +69,8 @@ struct session_audit_stats {
 	uint64_t heard; /* audits that began to come */
 	uint64_t verdicts[SESSION_AUDIT_VERDICTS];
 	uint64_t unjudged[SESSION_AUDIT_REASONS];
-	uint64_t frames; /* found the same by both */
+	uint64_t cut_short; /* of those that agree: both stopped before the outermost frame */
+	uint64_t frames;    /* found the same by both */
 	uint64_t pending;
 };
 

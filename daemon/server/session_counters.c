@@ -190,7 +190,10 @@ static void add_audit(struct counter_list *list, const struct segment_counters *
 		"audits left out: the stack's end is not known");
 	ADD("audits_heard", audit->heard, "stacks to be unwound by libunwind too");
 	ADD("audits_pending", audit->pending, "of these, not judged yet");
-	ADD("audits_agreed", verdicts[SESSION_AUDIT_AGREED], "whole stacks in which both agree");
+	ADD("audits_agreed", verdicts[SESSION_AUDIT_AGREED],
+		"stacks in which both agree from one end to the other");
+	ADD("audits_agreed_cut_short", audit->cut_short,
+		"of these, in which both stop before the outermost frame");
 	ADD("audits_agreed_in_part", verdicts[SESSION_AUDIT_CUT],
 		"stacks in which both agree as far as the copy goes");
 	ADD("audits_disagreed", verdicts[SESSION_AUDIT_DIFFERENT],
@@ -206,10 +209,10 @@ static void add_audit(struct counter_list *list, const struct segment_counters *
 		"not judged: too many were waiting");
 	ADD("audits_unjudged_no_file", unjudged[SESSION_AUDIT_NO_FILE],
 		"not judged: a file is gone or may not be read");
+	ADD("audits_unjudged_unmapped", unjudged[SESSION_AUDIT_UNMAPPED],
+		"not judged: a frame lies in a file that was mapped a moment ago");
 	ADD("audits_unjudged_vdso", unjudged[SESSION_AUDIT_VDSO],
 		"not judged: a frame lies in the kernel's page");
-	ADD("audits_unjudged_unmapped", unjudged[SESSION_AUDIT_UNMAPPED],
-		"not judged: a frame lies in no mapping that is known");
 	ADD("audits_unjudged_guessed", unjudged[SESSION_AUDIT_GUESSED],
 		"not judged: the agent guessed a frame, and says so");
 	ADD("audits_unjudged_helper", unjudged[SESSION_AUDIT_HELPER],

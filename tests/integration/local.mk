@@ -31,7 +31,7 @@ dist_check_SCRIPTS += $(preload_tests)
 else
 EXTRA_DIST += $(preload_tests)
 endif
-EXTRA_DIST += tests/integration/profiled.py tests/integration/endurance.py tests/integration/ground_truth_stats.py \
+EXTRA_DIST += tests/integration/profiled.py tests/integration/audited_programs.py tests/integration/endurance.py tests/integration/ground_truth_stats.py \
 	tests/integration/real_suites.py tests/integration/suite_kinds.py tests/integration/suite_sources.py tests/integration/test_completeness.py
 
 # The statistics of .ci/run; more runs by SPPROF_TRUTH_RUNS and SPPROF_REDIS_RUNS.

@@ -386,6 +386,50 @@ START_TEST(a_file_that_is_of_no_use_leaves_the_stack_unjudged)
 }
 END_TEST
 
+/* The same part of every audit, changed. */
+static void write_changed_audit(uint64_t id, void (*change)(struct wire_audit *part))
+{
+	for (uint16_t offset = 0; offset < FRAMES * 8 + 8192;) {
+		struct wire_audit *part = make_part(id, offset);
+		change(part);
+		write_part(part);
+		offset = (uint16_t)(offset + part->record.size - sizeof *part);
+	}
+}
+
+static void put_into_no_mapping(struct wire_audit *part)
+{
+	part->pc = 4096;
+	for (uint64_t i = 0; part->offset == 0 && i < FRAMES; i++) {
+		uint64_t frame = part->pc + i;
+		memcpy(part->payload + i * sizeof frame, &frame, sizeof frame);
+	}
+}
+
+START_TEST(code_that_is_in_no_known_file_leaves_the_stack_unjudged)
+{
+	begin("answer");
+	write_changed_audit(1, put_into_no_mapping);
+	ck_assert_uint_eq(await(1)->unjudged[SESSION_AUDIT_UNMAPPED], 1);
+	ck_assert_uint_eq(await(1)->verdicts[SESSION_AUDIT_LONGER], 0);
+}
+END_TEST
+
+static void cut_short(struct wire_audit *part)
+{
+	part->stop = WIRE_STOP_NO_INFO;
+}
+
+START_TEST(a_stack_that_both_cannot_follow_further_is_told_from_a_whole_one)
+{
+	begin("answer");
+	write_audit(1);
+	write_changed_audit(2, cut_short);
+	ck_assert_uint_eq(await(2)->verdicts[SESSION_AUDIT_AGREED], 2);
+	ck_assert_uint_eq(await(2)->cut_short, 1);
+}
+END_TEST
+
 START_TEST(parts_that_do_not_fit_are_thrown_away)
 {
 	begin("answer");
@@ -490,6 +534,8 @@ static Suite *make_suite(void)
 	tcase_add_test(t, code_that_is_mapped_later_is_found_or_counted_apart);
 	tcase_add_test(t, what_has_come_of_an_audit_does_not_outlive_the_process);
 	tcase_add_test(t, a_file_that_is_of_no_use_leaves_the_stack_unjudged);
+	tcase_add_test(t, code_that_is_in_no_known_file_leaves_the_stack_unjudged);
+	tcase_add_test(t, a_stack_that_both_cannot_follow_further_is_told_from_a_whole_one);
 	tcase_add_test(t, parts_that_do_not_fit_are_thrown_away);
 	tcase_add_test(t, a_flood_is_refused_and_counted);
 	tcase_add_test(t, a_session_that_is_removed_leaves_nothing_waiting);
