@@ -59,7 +59,7 @@ struct encoder {
 };
 
 struct function_key {
-	uint32_t name, system_name, filename;
+	uint32_t name, system_name, filename, start_line;
 };
 
 static int64_t string_number(struct encoder *e, const char *s)
@@ -76,6 +76,7 @@ static uint64_t function_id(struct encoder *e, const struct snapshot_line *line)
 		.system_name = (uint32_t)string_number(
 			e, *line->function_system ? line->function_system : line->function),
 		.filename = (uint32_t)string_number(e, line->file),
+		.start_line = line->first_line,
 	};
 	return key_set_add(&e->functions, &key, sizeof(key)) + 1;
 }
@@ -214,6 +215,7 @@ static void build_functions(struct encoder *e)
 		function->name = key.name;
 		function->system_name = key.system_name;
 		function->filename = key.filename;
+		function->start_line = key.start_line;
 	}
 	e->message.n_function = count;
 	e->message.function = pointers_to(e->function_table, count, sizeof(*e->function_table));
