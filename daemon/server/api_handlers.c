@@ -293,6 +293,7 @@ static void handle_snapshot(struct api_handlers *handlers, struct api_call *call
 			.width = request->width,
 			.color = request->color,
 			.cumulative = request->cumulative},
+		.internals = request->native_internals,
 		.timeout_ms = timeout < MAX_TIMEOUT_MS ? timeout : MAX_TIMEOUT_MS,
 	};
 	look_up(inquiry);

@@ -75,7 +75,8 @@ libspserver_la_SOURCES += \
 	daemon/server/process_list.c daemon/server/process_list.h \
 	daemon/server/session_counters.c daemon/server/session_counters.h \
 	daemon/server/snapshot_builder.c daemon/server/snapshot_builder.h \
-	daemon/server/snapshot_draft.c daemon/server/snapshot_draft.h
+	daemon/server/snapshot_draft.c daemon/server/snapshot_draft.h \
+	daemon/server/snapshot_fold.c daemon/server/snapshot_fold.h
 
 bin_PROGRAMS += spprofd
 spprofd_SOURCES = daemon/main.c
