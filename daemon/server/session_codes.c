@@ -4,6 +4,9 @@
  * worker that makes up numbers, or one that will never name it again. Looking costs a system call: only so many are
  * in vain in one round, then numbers that are not known are taken as not kept.
  *
+ * Definitions do not overlap, so all of them together are no larger than their area: a worker that makes them up has no
+ * more than that fetched and decoded, once in its life.
+ *
  * Lines are kept as ranges, equal neighbours merged: a lookup is a binary search, whatever table a worker makes up.
  */
 #include "server/session_codes.h"
@@ -40,6 +43,7 @@ struct session_codes {
 	struct hash_index index; /* of numbers, to positions in `all` */
 	struct arena ranges;
 	struct string_pool *strings; /* owns */
+	size_t fetched;		     /* bytes of definitions so far */
 	unsigned misses;	     /* in this round */
 	bool full;
 };
@@ -175,7 +179,7 @@ static const struct code *keep(
 }
 
 /* -ENOENT: it is not there. */
-static int read_definition(const struct session_codes *codes, uint32_t number,
+static int read_definition(struct session_codes *codes, uint32_t number,
 	uint8_t bytes[static CODE_DECODE_MAX_SIZE], struct code_definition *out)
 {
 	uint64_t place;
@@ -184,6 +188,8 @@ static int read_definition(const struct session_codes *codes, uint32_t number,
 		WIRE_CODES_INDEX_OFFSET + number * sizeof place, &place, sizeof place);
 	if (r == 0)
 		r = code_decode_place(place, &offset, &size);
+	if (r == 0)
+		codes->fetched += size;
 	/* [CODE-1] The definition was there before its place; pairs with CODE-1 of the agent. */
 	if (r == 0)
 		r = segment_map_read_definitions(codes->segment, offset, bytes, size);
@@ -194,7 +200,8 @@ static const struct code *fetch(struct session_codes *codes, uint32_t number)
 {
 	_Alignas(8) uint8_t bytes[CODE_DECODE_MAX_SIZE];
 	struct code_definition definition;
-	if (codes->segment == NULL || codes->full || codes->misses >= MAX_MISSES)
+	if (codes->segment == NULL || codes->full || codes->misses >= MAX_MISSES ||
+		codes->fetched >= WIRE_DEFINITIONS_SIZE)
 		return NULL;
 	int r = read_definition(codes, number, bytes, &definition);
 	if (r == 0)

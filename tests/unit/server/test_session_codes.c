@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include "ingest/code_decode.h"
 #include "ingest/segment_map.h"
 #include "server/session_codes.h"
 #include "spprof/wire/definitions.h"
@@ -142,6 +143,21 @@ START_TEST(memory_is_bounded_and_what_is_there_stays)
 }
 END_TEST
 
+START_TEST(no_more_is_fetched_than_there_can_be)
+{
+	struct wire_code *code = fake_segment_code(&segment, 1, "f", "a.py", 10);
+	uint64_t most = WIRE_DEFINITIONS_SIZE / CODE_DECODE_MAX_SIZE + 1, kept = 0;
+	code->size = CODE_DECODE_MAX_SIZE;
+	for (uint32_t i = 1; i < 2 * most; i++) {
+		fake_segment_code_place(
+			&segment, i, WIRE_CODE_PLACE(WIRE_CODES_OFFSET, CODE_DECODE_MAX_SIZE));
+		kept += line_of(i, 1) == 11;
+		session_codes_round(codes);
+	}
+	ck_assert_uint_eq(kept, most);
+}
+END_TEST
+
 START_TEST(what_is_cut_says_so)
 {
 	struct wire_code *code = fake_segment_code(&segment, 1, "Outer.inn", "srv/app.py", 10);
@@ -175,6 +191,7 @@ static Suite *suite(void)
 	tcase_add_test(t, what_was_not_there_is_looked_for_again);
 	tcase_add_test(t, a_round_looks_in_vain_a_few_times_only);
 	tcase_add_test(t, memory_is_bounded_and_what_is_there_stays);
+	tcase_add_test(t, no_more_is_fetched_than_there_can_be);
 	tcase_add_test(t, what_is_cut_says_so);
 	tcase_add_test(t, a_first_line_below_one_is_none);
 	suite_add_tcase(s, t);
