@@ -9,8 +9,19 @@
 #include "export/utf8.h"
 #include "model/snapshot.h"
 
-/* Numbers behind those of the frames: a site without frames, and frames that are left out. */
-enum { OTHER, GAP, PSEUDO_FRAMES };
+/* Numbers behind those of the frames: a site without frames, frames that are left out, and for each module its code that
+ * has no name. */
+enum { OTHER, GAP, MODULES };
+
+/* Python's extensions carry what they were built for in their names: "_json.cpython-311-x86_64-linux-gnu.so". */
+static void append_module(struct buffer *out, const struct snapshot_module *module)
+{
+	const char *name = frames_short_file(module->path), *tag = strstr(name, ".cpython-");
+	const char *suffix = tag ? strstr(tag, ".so") : NULL;
+	_cleanup_free_ char *stem = suffix ? strndup(name, (size_t)(tag - name)) : NULL;
+	utf8_append_ascii(out, stem ? stem : name);
+	utf8_append_ascii(out, stem ? suffix : "");
+}
 
 /* A frame without a name already says its module in the place of the name. */
 static void append_place(struct buffer *out, const struct frames *frames, const struct frame *frame)
@@ -21,7 +32,7 @@ static void append_place(struct buffer *out, const struct frames *frames, const 
 		if (frame->line->line)
 			buffer_printf(out, ":%" PRIu32, frame->line->line);
 	} else if (module && frame->line->function[0] != '[') {
-		utf8_append_ascii(out, frames_short_file(module->path));
+		append_module(out, module);
 	}
 }
 
@@ -34,14 +45,33 @@ static void append_name(struct buffer *out, const struct frame *frame)
 		text_name_short(out, frame->line->function);
 }
 
+static void number_pseudo_frames(struct text_sites *sites)
+{
+	const struct snapshot *snapshot = sites->frames.snapshot;
+	uint32_t *names = sites->name_of_frame + sites->frames.count;
+	uint32_t *places = sites->place_of_frame + sites->frames.count;
+	struct buffer scratch = BUFFER_INIT;
+	names[OTHER] = key_set_add_string(&sites->names, FRAMES_OTHER_NAME);
+	names[GAP] = key_set_add_string(&sites->names, "...");
+	for (uint32_t i = 0; i < snapshot->module_count; i++) {
+		buffer_clear(&scratch);
+		buffer_putc(&scratch, '[');
+		append_module(&scratch, &snapshot->modules[i]);
+		buffer_putc(&scratch, ']');
+		names[MODULES + i] = key_set_add(&sites->names, scratch.data, scratch.size);
+	}
+	for (uint32_t i = 0; i < MODULES + snapshot->module_count; i++)
+		places[i] = key_set_add_string(&sites->places, "");
+	buffer_deinit(&scratch);
+}
+
 static void number_frames(struct text_sites *sites)
 {
 	const struct frames *frames = &sites->frames;
 	struct buffer scratch = BUFFER_INIT;
-	sites->name_of_frame =
-		alloc_zeroed(frames->count + (size_t)PSEUDO_FRAMES, sizeof(uint32_t));
-	sites->place_of_frame =
-		alloc_zeroed(frames->count + (size_t)PSEUDO_FRAMES, sizeof(uint32_t));
+	size_t all = (size_t)frames->count + MODULES + frames->snapshot->module_count;
+	sites->name_of_frame = alloc_zeroed(all, sizeof(uint32_t));
+	sites->place_of_frame = alloc_zeroed(all, sizeof(uint32_t));
 	for (uint32_t i = 0; i < frames->count; i++) {
 		buffer_clear(&scratch);
 		append_name(&scratch, &frames->all[i]);
@@ -50,10 +80,7 @@ static void number_frames(struct text_sites *sites)
 		append_place(&scratch, frames, &frames->all[i]);
 		sites->place_of_frame[i] = key_set_add(&sites->places, scratch.data, scratch.size);
 	}
-	sites->name_of_frame[frames->count] = key_set_add_string(&sites->names, FRAMES_OTHER_NAME);
-	sites->name_of_frame[frames->count + GAP] = key_set_add_string(&sites->names, "...");
-	for (uint32_t i = 0; i < PSEUDO_FRAMES; i++)
-		sites->place_of_frame[frames->count + i] = key_set_add_string(&sites->places, "");
+	number_pseudo_frames(sites);
 	buffer_deinit(&scratch);
 }
 
@@ -113,33 +140,77 @@ static uint32_t innermost(const struct text_sites *sites, const uint8_t *kinds, 
 	return depth && depth < left - allocators ? first + allocators + depth : end;
 }
 
-/* Behind the outermost frame of Python: what started it says nothing of who wants memory. */
-static uint32_t find_python_end(const struct text_sites *sites, uint32_t total)
+/* The frame, or that of its module if it has no name. */
+static uint32_t shortened(const struct text_sites *sites, uint32_t number)
 {
-	while (total > 0 && !is_python(sites, sites->frames.row[total - 1]))
+	const struct frame *frame = &sites->frames.all[number];
+	if (frame->location->resolved || !frames_module(&sites->frames, frame))
+		return number;
+	return sites->frames.count + MODULES + frame->location->module;
+}
+
+/* Of a stack with frames of Python in frames.row: code without a name is its module's, once. Ends with the outermost frame
+ * of Python, since what started it says nothing of who wants memory. Returns how many are left. */
+static uint32_t shorten(struct text_sites *sites, uint32_t total)
+{
+	uint32_t *row = sites->frames.row, count = 0;
+	while (total > 0 && !is_python(sites, row[total - 1]))
 		total--;
-	return total;
+	for (uint32_t i = 0; i < total; i++) {
+		uint32_t frame = shortened(sites, row[i]);
+		if (frame < sites->frames.count || count == 0 || row[count - 1] != frame)
+			row[count++] = frame;
+	}
+	return count;
+}
+
+static bool is_import(const struct text_sites *sites, uint32_t frame)
+{
+	return is_python(sites, frame) &&
+	       strcmp(sites->frames.all[frame].line->function, SNAPSHOT_IMPORT_NAME) == 0;
+}
+
+/* Behind so many frames from `first` on; the import system's say too little to count. */
+static uint32_t end_of_callers(
+	const struct text_sites *sites, uint32_t first, uint32_t total, uint32_t depth)
+{
+	uint32_t end = first;
+	for (uint32_t seen = 0; end < total && seen < depth; end++)
+		seen += !is_import(sites, sites->frames.row[end]);
+	return end;
 }
 
 /* What Python called is shown like a stack of its own, and then the lines of Python that led to it. */
-static void choose_frames(
+static void choose_python(
 	struct text_sites *sites, const uint8_t *kinds, uint32_t total, uint32_t depth)
 {
-	const uint32_t other = sites->frames.count, gap = sites->frames.count + GAP;
-	buffer_clear(&sites->chosen);
-	if (!total)
-		buffer_append(&sites->chosen, &other, sizeof(other));
+	const uint32_t gap = sites->frames.count + GAP;
+	total = shorten(sites, total);
 	uint32_t first = count_kind(sites, kinds, WRAPPER, 0, total);
-	if (first == total)
-		first = 0;
 	uint32_t python = find_python(sites, total);
 	uint32_t end = innermost(sites, kinds, first, python, depth);
 	choose(sites, first, end);
-	if (end < python && python < total)
+	if (end < python)
 		buffer_append(&sites->chosen, &gap, sizeof(gap));
-	if (depth && python < total)
-		total = find_python_end(sites, total);
-	choose(sites, python, depth && depth < total - python ? python + depth : total);
+	choose(sites, python, end_of_callers(sites, python, total, depth));
+}
+
+/* Of the stack in frames.row, what is shown. */
+static void choose_frames(
+	struct text_sites *sites, const uint8_t *kinds, uint32_t total, uint32_t depth)
+{
+	const uint32_t other = sites->frames.count;
+	buffer_clear(&sites->chosen);
+	if (!total)
+		buffer_append(&sites->chosen, &other, sizeof(other));
+	if (depth && find_python(sites, total) < total) {
+		choose_python(sites, kinds, total, depth);
+		return;
+	}
+	uint32_t first = count_kind(sites, kinds, WRAPPER, 0, total);
+	if (first == total)
+		first = 0;
+	choose(sites, first, innermost(sites, kinds, first, total, depth));
 }
 
 /* Whether a line ends behind this frame, and says where it is. */
@@ -256,7 +327,9 @@ bool text_sites_unresolved(const struct text_sites *sites, const struct text_sit
 {
 	for (uint32_t i = 0; i < site->depth; i++) {
 		uint32_t frame = shown_of(sites, site)[i];
-		if (frame < sites->frames.count && !sites->frames.all[frame].location->resolved)
+		if (frame >= sites->frames.count + MODULES ||
+			(frame < sites->frames.count &&
+				!sites->frames.all[frame].location->resolved))
 			return true;
 	}
 	return false;

@@ -25,6 +25,8 @@ struct snapshot_line {
 	uint32_t first_line;	     /* of the function; 0 if unknown */
 };
 
+#define SNAPSHOT_IMPORT_NAME "[import]" /* a run of frames of Python's import system */
+
 /* One code location. lines[0] is the innermost inlined function, the last the function itself. */
 struct snapshot_location {
 	uint64_t address;    /* return address - 1 in the worker's address space */

@@ -221,8 +221,9 @@ static struct snapshot_line name_code(
 	struct snapshot_draft *draft, const struct session_codes *codes, uint64_t offset)
 {
 	struct snapshot_line line = {
-		.function = intern(draft,
-			offset == SNAPSHOT_FOLD_IMPORT ? "[import]" : "[python code not kept]"),
+		.function =
+			intern(draft, offset == SNAPSHOT_FOLD_IMPORT ? SNAPSHOT_IMPORT_NAME
+								     : "[python code not kept]"),
 		.function_system = "",
 		.file = "",
 	};

@@ -218,6 +218,14 @@ static const struct row python[] = {
 	{"py!gr\xc3\xbc\xc3\x9f"
 	 "e@/srv/shop/\xc3\xa9.py|" MODULE "app.py:59" START,
 		512, 100, 20},
+	/* code without names */
+	{"lib![libc.so.6+0x10]|lib![libc.so.6+0x20]|[redis-server+0x30]|lib![libc.so.6+0x40]|py!"
+	 "stats@/srv/"
+	 "shop/stats.py:6|" MODULE "app.py:60" START,
+		512, 100, 15},
+	{"lib![libc.so.6+0x11]|[redis-server+0x33]|lib![libc.so.6+0x44]|py!stats@/srv/shop/"
+	 "stats.py:6|" MODULE "app.py:60" START,
+		512, 100, 15},
 	{"zmalloc@zmalloc.c:122|background@bg.c:9|lib!start_thread", 2048, 100, 10},
 };
 
