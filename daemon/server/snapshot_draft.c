@@ -151,7 +151,7 @@ static void add_site(struct snapshot_draft *draft, const struct module_map *map,
 }
 
 static void add_folded(struct snapshot_draft *draft, const struct module_map *map,
-	const struct snapshot_fold *fold, struct stack_view stack, const struct estimate_sum *live,
+	struct snapshot_fold *fold, struct stack_view stack, const struct estimate_sum *live,
 	const struct estimate_sum *cumulative)
 {
 	struct stack_frame frames[WIRE_MAX_FRAMES];

@@ -8,17 +8,22 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "server/session_codes.h"
+#include "spprof/wire/definitions.h"
+
+enum { NOT_LOOKED_AT, NO_IMPORT, AN_IMPORT };
 
 void snapshot_fold_init(
 	struct snapshot_fold *fold, const struct session_codes *codes, uint32_t module_count)
 {
 	*fold = (struct snapshot_fold){.codes = codes, .module_count = module_count};
 	fold->internal = alloc_zeroed(module_count + (size_t)1, sizeof *fold->internal);
+	fold->imports = alloc_zeroed(WIRE_CODES_MAX, sizeof *fold->imports);
 }
 
 void snapshot_fold_deinit(struct snapshot_fold *fold)
 {
 	free(fold->internal);
+	free(fold->imports);
 	*fold = (struct snapshot_fold){0};
 }
 
@@ -47,12 +52,21 @@ static bool has_python(const struct stack_view *stack)
 }
 
 /* importlib is frozen into the interpreter, under such names as files. */
-static bool is_import(const struct snapshot_fold *fold, const struct stack_frame *frame)
+static uint8_t judge_import(const struct snapshot_fold *fold, uint32_t code)
 {
 	static const char file[] = "<frozen importlib._bootstrap";
+	struct session_code facts = session_codes_get(fold->codes, code);
+	return strncmp(facts.file, file, sizeof file - 1) == 0 ? AN_IMPORT : NO_IMPORT;
+}
+
+static bool is_import(struct snapshot_fold *fold, const struct stack_frame *frame)
+{
 	uint32_t code = is_python(frame) ? stack_table_code(frame->offset) : 0;
-	return code != 0 &&
-	       strncmp(session_codes_get(fold->codes, code).file, file, sizeof file - 1) == 0;
+	if (code == 0)
+		return false;
+	if (fold->imports[code] == NOT_LOOKED_AT)
+		fold->imports[code] = judge_import(fold, code);
+	return fold->imports[code] == AN_IMPORT;
 }
 
 static bool is_internal(const struct snapshot_fold *fold, const struct stack_frame *frame)
@@ -61,7 +75,7 @@ static bool is_internal(const struct snapshot_fold *fold, const struct stack_fra
 }
 
 uint32_t snapshot_fold_apply(
-	const struct snapshot_fold *fold, const struct stack_view *stack, struct stack_frame *out)
+	struct snapshot_fold *fold, const struct stack_view *stack, struct stack_frame *out)
 {
 	static const struct stack_frame import = {
 		.module = STACK_MODULE_PYTHON, .offset = SNAPSHOT_FOLD_IMPORT};

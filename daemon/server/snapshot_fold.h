@@ -16,6 +16,7 @@ struct session_codes;
 struct snapshot_fold {
 	const struct session_codes *codes; /* borrows */
 	uint8_t *internal;		   /* owns; by module: 1: an interpreter's */
+	uint8_t *imports; /* owns; by code, as far as known: of the import system or not */
 	uint32_t module_count;
 };
 
@@ -26,4 +27,4 @@ void snapshot_fold_deinit(struct snapshot_fold *fold);
 void snapshot_fold_learn(struct snapshot_fold *fold, const struct stack_view *stack);
 /* Writes what is left of the stack's frames to `out`, which has room for all of them, and returns how many. */
 uint32_t snapshot_fold_apply(
-	const struct snapshot_fold *fold, const struct stack_view *stack, struct stack_frame *out);
+	struct snapshot_fold *fold, const struct stack_view *stack, struct stack_frame *out);
