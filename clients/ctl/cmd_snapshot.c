@@ -14,7 +14,7 @@
 
 #define MAX_TIMEOUT_S 30
 
-enum { KEY_TOP = CLI_LONG_ONLY, KEY_DEPTH, KEY_CUMULATIVE, KEY_TIMEOUT };
+enum { KEY_TOP = CLI_LONG_ONLY, KEY_DEPTH, KEY_CUMULATIVE, KEY_NATIVE_INTERNALS, KEY_TIMEOUT };
 
 static const struct cli_option options[] = {
 	{'f', "format", "FORMAT", FORMAT_NAMES " (default: by FILE's suffix, else text)"},
@@ -25,6 +25,8 @@ static const struct cli_option options[] = {
 		"stacks)"},
 	{KEY_CUMULATIVE, "cumulative", NULL,
 		"text, collapsed: allocated since the start, instead of live now"},
+	{KEY_NATIVE_INTERNALS, "native-internals", NULL,
+		"Python: show what the interpreter itself does, too"},
 	{KEY_TIMEOUT, "timeout", "S",
 		"wait at most S seconds for symbol names (default 2, at most 30)"},
 	{0},
@@ -74,6 +76,9 @@ static int set_option(struct arguments *arguments, int key, const char *value)
 		return set_number("depth", value, UINT32_MAX, &arguments->request.depth);
 	case KEY_CUMULATIVE:
 		arguments->request.cumulative = true;
+		return CTL_OK;
+	case KEY_NATIVE_INTERNALS:
+		arguments->request.native_internals = true;
 		return CTL_OK;
 	default:
 		return set_timeout(value, &arguments->request.timeout_ms);

@@ -171,6 +171,8 @@ static int print_tables(const Spprof__V1__StatsResponse *stats)
 		result = print_estimates(stats);
 	if (result == 0 && stats->capture)
 		result = print_capture(stats->capture);
+	if (result == 0 && *stats->python)
+		printf("\npython: %s\n", stats->python);
 	if (result == 0 && stats->n_counters > 0) {
 		putchar('\n');
 		result = print_counters(stats);
@@ -216,6 +218,8 @@ static int print_json(const Spprof__V1__StatsResponse *stats)
 		describe_estimate_json(&json, estimates[i].name, estimates[i].estimate);
 	if (stats->capture)
 		describe_capture(&json, stats->capture);
+	if (stats->process)
+		json_string(&json, "python", stats->python);
 	json_object(&json, "counters");
 	for (size_t i = 0; i < stats->n_counters; i++)
 		json_number(&json, stats->counters[i]->name, stats->counters[i]->value);

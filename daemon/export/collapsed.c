@@ -33,10 +33,25 @@ struct encoder {
 	size_t stack_count;
 };
 
-static uint32_t add_name(struct key_set *names, struct buffer *scratch, const char *name)
+/* Most functions of Python have a name that others have, too ("<module>"): theirs say where they are. */
+static void append_python_place(struct buffer *scratch, const struct snapshot_line *line)
+{
+	if (!*line->file)
+		return;
+	buffer_puts(scratch, " (");
+	utf8_append_shown(scratch, frames_short_file(line->file));
+	if (line->line)
+		buffer_printf(scratch, ":%" PRIu32, line->line);
+	buffer_putc(scratch, ')');
+}
+
+static uint32_t add_name(
+	struct key_set *names, struct buffer *scratch, const char *name, const struct frame *frame)
 {
 	buffer_clear(scratch);
 	utf8_append_shown(scratch, *name ? name : "?");
+	if (frame && frame->location->python)
+		append_python_place(scratch, frame->line);
 	for (size_t i = 0; i < scratch->size; i++)
 		if (scratch->data[i] == ';')
 			scratch->data[i] = ':';
@@ -48,10 +63,10 @@ static void number_names(struct encoder *e)
 	struct buffer scratch = BUFFER_INIT;
 	e->name_of_frame = alloc_zeroed(e->frames.count + (size_t)1, sizeof(*e->name_of_frame));
 	for (uint32_t i = 0; i < e->frames.count; i++)
-		e->name_of_frame[i] =
-			add_name(&e->names, &scratch, e->frames.all[i].line->function);
+		e->name_of_frame[i] = add_name(
+			&e->names, &scratch, e->frames.all[i].line->function, &e->frames.all[i]);
 	/* past the last frame: what a site without frames is called */
-	e->name_of_frame[e->frames.count] = add_name(&e->names, &scratch, FRAMES_OTHER_NAME);
+	e->name_of_frame[e->frames.count] = add_name(&e->names, &scratch, FRAMES_OTHER_NAME, NULL);
 	buffer_deinit(&scratch);
 }
 

@@ -1,6 +1,8 @@
 /* Frame numbers of one location are consecutive, innermost first, as its lines are. */
+#include "config.h" /* first: memrchr */
 #include "export/frames.h"
 #include <stdlib.h>
+#include <string.h>
 #include "base/alloc.h"
 #include "model/snapshot.h"
 
@@ -47,6 +49,17 @@ uint32_t frames_expand(struct frames *frames, const struct snapshot_site *site)
 			frames->row[count++] = frames->first[location] + k;
 	}
 	return count;
+}
+
+const char *frames_short_file(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	if (slash == NULL || slash[1] == '\0')
+		return file;
+	if (strcmp(slash, "/__init__.py") != 0 && strcmp(slash, "/__main__.py") != 0)
+		return slash + 1;
+	const char *package = memrchr(file, '/', (size_t)(slash - file));
+	return package != NULL ? package + 1 : file;
 }
 
 const struct snapshot_module *frames_module(const struct frames *frames, const struct frame *frame)

@@ -34,5 +34,8 @@ void frames_init(struct frames *frames, const struct snapshot *snapshot);
 void frames_deinit(struct frames *frames);
 /* Fills frames->row, innermost first; returns how many. */
 uint32_t frames_expand(struct frames *frames, const struct snapshot_site *site);
+/* The part of a file's name that people know it by, within it: its last component; of a Python package's own file
+ * the package, too. */
+const char *frames_short_file(const char *file);
 /* NULL if none is known. */
 const struct snapshot_module *frames_module(const struct frames *frames, const struct frame *frame);

@@ -181,7 +181,10 @@ static void put_place(struct encoder *e, const struct frame *frame)
 {
 	const struct snapshot_module *module = frames_module(&e->frames, frame);
 	uint64_t address = frame->location->address;
-	json_writer_hex(&e->json, "address", address);
+	if (frame->location->python)
+		json_writer_null(&e->json, "address");
+	else
+		json_writer_hex(&e->json, "address", address);
 	if (!module) {
 		json_writer_null(&e->json, "module");
 		json_writer_null(&e->json, "offset");
@@ -206,6 +209,8 @@ static int put_frames(struct encoder *e)
 		json_writer_string(&e->json, "function_system", frame->line->function_system);
 		json_writer_string(&e->json, "file", frame->line->file);
 		json_writer_integer(&e->json, "line", frame->line->line);
+		json_writer_integer(&e->json, "first_line", frame->line->first_line);
+		json_writer_bool(&e->json, "python", frame->location->python);
 		json_writer_bool(&e->json, "inlined", frame->inlined);
 		json_writer_bool(&e->json, "resolved", frame->location->resolved);
 		put_place(e, frame);

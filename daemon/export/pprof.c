@@ -59,7 +59,7 @@ struct encoder {
 };
 
 struct function_key {
-	uint32_t name, system_name, filename;
+	uint32_t name, system_name, filename, start_line;
 };
 
 static int64_t string_number(struct encoder *e, const char *s)
@@ -69,13 +69,19 @@ static int64_t string_number(struct encoder *e, const char *s)
 	return key_set_add(&e->strings, e->scratch.data, e->scratch.size);
 }
 
-static uint64_t function_id(struct encoder *e, const struct snapshot_line *line)
+/* A reader takes a name that is the system's, too, for one to be demangled, and "<module>" for template arguments. */
+static const char *system_name(const struct snapshot_line *line, bool python)
+{
+	return *line->function_system || python ? line->function_system : line->function;
+}
+
+static uint64_t function_id(struct encoder *e, const struct snapshot_line *line, bool python)
 {
 	struct function_key key = {
 		.name = (uint32_t)string_number(e, line->function),
-		.system_name = (uint32_t)string_number(
-			e, *line->function_system ? line->function_system : line->function),
+		.system_name = (uint32_t)string_number(e, system_name(line, python)),
 		.filename = (uint32_t)string_number(e, line->file),
+		.start_line = line->first_line,
 	};
 	return key_set_add(&e->functions, &key, sizeof(key)) + 1;
 }
@@ -177,7 +183,7 @@ static void fill_location(
 	for (uint32_t i = 0; i < from->line_count; i++) {
 		Perftools__Profiles__Line *line = &e->lines[*next_line];
 		perftools__profiles__line__init(line);
-		line->function_id = function_id(e, &from->lines[i]);
+		line->function_id = function_id(e, &from->lines[i], from->python);
 		line->line = from->lines[i].line;
 		e->line_pointers[(*next_line)++] = line;
 	}
@@ -214,6 +220,7 @@ static void build_functions(struct encoder *e)
 		function->name = key.name;
 		function->system_name = key.system_name;
 		function->filename = key.filename;
+		function->start_line = key.start_line;
 	}
 	e->message.n_function = count;
 	e->message.function = pointers_to(e->function_table, count, sizeof(*e->function_table));

@@ -2,7 +2,8 @@
  * The rows of the text: stacks that look alike in it, merged. A row is named by the innermost
  * frames behind the runtime's wrappers (export/text_name.h), `depth` of them, where up to
  * TEXT_SITES_ALLOCATORS functions named like allocators (zmalloc) do not count at the innermost
- * end; and by where the outermost of these frames is, so that no two rows read the same. Estimates
+ * end; and by where the outermost of these frames is, so that no two rows read the same. Where Python is on the
+ * stack, its innermost `depth` lines name the row, behind the innermost frames of what it called. Estimates
  * are merged before an interval is computed. Borrows the snapshot. Not thread-safe.
  */
 #pragma once
@@ -25,9 +26,10 @@ struct text_sites {
 	struct frames frames;
 	struct key_set names;	  /* as shown, but for the width */
 	struct key_set places;	  /* "object.c:41", or the module, or "" */
-	uint32_t *name_of_frame;  /* owns; the element past the last frame is "[other]" */
+	uint32_t *name_of_frame;  /* owns; past the last frame are "[other]" and "..." */
 	uint32_t *place_of_frame; /* owns; likewise */
 	struct buffer shown;	  /* uint32_t: frame numbers of all rows */
+	struct buffer chosen;	  /* likewise, of one */
 	struct text_site *all;	  /* owns; largest first */
 	uint32_t count;
 	bool whole_stacks; /* depth was 0: each frame with its place */
@@ -39,6 +41,8 @@ void text_sites_init(
 void text_sites_deinit(struct text_sites *sites);
 const char *text_sites_name(
 	const struct text_sites *sites, const struct text_site *site, uint32_t i);
+/* Whether no other frame follows on its line: in rows with Python's frames each of these is on a line of its own. */
+bool text_sites_ends_line(const struct text_sites *sites, const struct text_site *site, uint32_t i);
 const char *text_sites_place(
 	const struct text_sites *sites, const struct text_site *site, uint32_t i);
 /* Whether a frame of the row has no name. */

@@ -127,13 +127,13 @@ static void measure(const struct layout *l, size_t *function, size_t *where)
 		for (uint32_t k = 0; k < site->depth; k++) {
 			size_t name =
 				strlen(text_sites_name(l->sites, site, k)) + (k ? ARROW_WIDTH : 0);
-			chain = l->sites->whole_stacks ? larger(chain, name)
-						       : chain + name + (k ? 1 : 0);
-			if (l->sites->whole_stacks || k + 1 == site->depth)
-				*where =
-					larger(*where, strlen(text_sites_place(l->sites, site, k)));
+			chain += name + (chain ? 1 : 0);
+			*function = larger(*function, chain);
+			if (!text_sites_ends_line(l->sites, site, k))
+				continue;
+			chain = 0;
+			*where = larger(*where, strlen(text_sites_place(l->sites, site, k)));
 		}
-		*function = larger(*function, chain);
 	}
 }
 
@@ -190,7 +190,7 @@ static void put_chain(const struct layout *l, const struct text_site *site, stru
 		text_name_fit(&name, text_sites_name(l->sites, site, i),
 			smaller(l->function_width - arrow, NAME_MAX_WIDTH));
 		size_t line = cells->function.size - line_start;
-		bool fits = !l->sites->whole_stacks &&
+		bool fits = i && !text_sites_ends_line(l->sites, site, i - 1) &&
 			    line + 1 + arrow + name.size <= l->function_width;
 		if (i && fits) {
 			buffer_putc(&cells->function, ' ');
@@ -201,7 +201,7 @@ static void put_chain(const struct layout *l, const struct text_site *site, stru
 		}
 		buffer_append(&cells->function, ARROW, arrow);
 		buffer_append(&cells->function, name.data, name.size);
-		if (l->where_width && (l->sites->whole_stacks || i + 1 == site->depth))
+		if (l->where_width && text_sites_ends_line(l->sites, site, i))
 			put_place(l, &cells->where, text_sites_place(l->sites, site, i));
 		buffer_deinit(&name);
 	}

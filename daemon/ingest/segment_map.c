@@ -316,6 +316,16 @@ void segment_map_counters(const struct segment_map *map, struct segment_counters
 		.audits = read_word(&c->audits),
 		.audits_dropped = read_word(&c->audits_dropped),
 		.audits_foreign = read_word(&c->audits_foreign),
+		.python_samples = read_word(&c->python_samples),
+		.python_skipped = read_word(&c->python_skipped),
+		.python_unpaired = read_word(&c->python_unpaired),
+		.codes = read_word(&c->codes),
+		.codes_not_kept = read_word(&c->codes_not_kept),
+		.objects_sampled = read_word(&c->objects_sampled),
+		/* relaxed: both are for a person */
+		.python = atomic_load_explicit(&map->header->python, memory_order_relaxed),
+		.python_version =
+			atomic_load_explicit(&map->header->python_version, memory_order_relaxed),
 		/* relaxed: a level seen late is seen the next time */
 		.map_levels = atomic_load_explicit(&map->header->map_levels, memory_order_relaxed),
 	};
@@ -386,6 +396,14 @@ void segment_map_store_tail(struct segment_map *map, uint32_t ring, uint64_t tai
 int segment_map_read(const struct segment_map *map, size_t offset, void *bytes, size_t size)
 {
 	return read_at(map->fd, offset, bytes, size);
+}
+
+int segment_map_read_definitions(
+	const struct segment_map *map, size_t offset, void *bytes, size_t size)
+{
+	size_t begin = wire_definitions_offset(map->info.ring_count, map->info.ring_size);
+
+	return read_at(map->fd, begin + offset, bytes, size);
 }
 
 int segment_map_fd(const struct segment_map *map)

@@ -52,7 +52,10 @@ struct segment_counters {
 	uint64_t filter_saturated, stacks, stack_blocks, stacks_not_kept;
 	uint64_t resync_slices, resync_slots, resync_lives, resync_refused;
 	uint64_t audits, audits_dropped, audits_foreign;
+	uint64_t python_samples, python_skipped, python_unpaired, codes, codes_not_kept,
+		objects_sampled;
 	uint32_t map_levels;
+	uint32_t python, python_version; /* as in struct wire_header */
 };
 
 /* For a descriptor that was received. Takes `fd` over on success only. -EINVAL (not a segment),
@@ -83,5 +86,9 @@ const struct wire_ring *segment_map_ring(const struct segment_map *map, uint32_t
 void segment_map_store_tail(struct segment_map *map, uint32_t ring, uint64_t tail);
 /* Copies bytes [offset, offset + size) of the segment. 0 or negative errno. */
 int segment_map_read(const struct segment_map *map, size_t offset, void *bytes, size_t size);
+
+/* For session_codes: the same, of the definitions; [offset, offset + size) lies inside of them. */
+int segment_map_read_definitions(
+	const struct segment_map *map, size_t offset, void *bytes, size_t size);
 
 int segment_map_fd(const struct segment_map *map); /* borrowed */

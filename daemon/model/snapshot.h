@@ -22,7 +22,10 @@ struct snapshot_line {
 	const char *function_system; /* as in the symbol table; "" if unknown */
 	const char *file;	     /* "" if unknown */
 	uint32_t line;		     /* 0 if unknown */
+	uint32_t first_line;	     /* of the function; 0 if unknown */
 };
+
+#define SNAPSHOT_IMPORT_NAME "[import]" /* a run of frames of Python's import system */
 
 /* One code location. lines[0] is the innermost inlined function, the last the function itself. */
 struct snapshot_location {
@@ -31,6 +34,7 @@ struct snapshot_location {
 	uint32_t line_count; /* >= 1 */
 	const struct snapshot_line *lines;
 	bool resolved; /* false: names were not there in time, or there are none */
+	bool python;   /* a frame of an interpreter: no address, no module, one line */
 };
 
 struct snapshot_site {		   /* one distinct stack */

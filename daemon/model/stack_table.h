@@ -12,12 +12,28 @@
 #define STACK_MODULE_NOT_KEPT                                                                      \
 	(UINT32_MAX - 1) /* the only frame of a stack that the agent did not keep */
 
+#define STACK_MODULE_PYTHON (UINT32_MAX - 2) /* a frame of an interpreter */
+
 struct stack_frame {
-	uint64_t pc;	 /* return address in the worker */
-	uint64_t offset; /* in the module's file; equals pc where module is STACK_MODULE_NONE */
-	uint32_t module; /* index in server/module_map's list, or STACK_MODULE_NONE */
+	uint64_t pc;	 /* return address in the worker; 0 for an interpreter's frame */
+	uint64_t offset; /* in the module's file; equals pc where module is STACK_MODULE_NONE; of an
+			    interpreter's frame what STACK_PYTHON_OFFSET makes of it */
+	uint32_t module; /* index in server/module_map's list, or STACK_MODULE_NONE, _PYTHON */
 	uint32_t reserved;
 };
+
+/* `code`: number of the code object, 0: not kept; `line`: 0: not known. */
+#define STACK_PYTHON_OFFSET(code, line) ((uint64_t)(code) << 32 | (uint32_t)(line))
+
+static inline uint32_t stack_table_code(uint64_t offset)
+{
+	return (uint32_t)(offset >> 32);
+}
+
+static inline uint32_t stack_table_line(uint64_t offset)
+{
+	return (uint32_t)offset;
+}
 
 struct stack_view {
 	const struct stack_frame *frames; /* borrows; innermost first */

@@ -31,6 +31,7 @@
 #include "server/process_list.h"
 #include "server/session.h"
 #include "server/session_counters.h"
+#include "server/session_python.h"
 #include "server/session_table.h"
 #include "server/snapshot_builder.h"
 #include "server/wall_clock.h"
@@ -293,6 +294,7 @@ static void handle_snapshot(struct api_handlers *handlers, struct api_call *call
 			.width = request->width,
 			.color = request->color,
 			.cumulative = request->cumulative},
+		.internals = request->native_internals,
 		.timeout_ms = timeout < MAX_TIMEOUT_MS ? timeout : MAX_TIMEOUT_MS,
 	};
 	look_up(inquiry);
@@ -309,6 +311,8 @@ static void answer_stats(void *data)
 	struct api_capture capture;
 	session_counters_add(&counters, inquiry->session);
 	api_capture_fill(&capture, inquiry->session);
+	char python[SESSION_PYTHON_SIZE];
+	stats.python = session_python_describe(inquiry->session, python);
 	counter_list_lend(&counters, &stats);
 	stats.process = &process.message;
 	stats.live_bytes = &process.live_bytes;

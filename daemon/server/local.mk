@@ -55,6 +55,7 @@ libspserver_la_SOURCES += \
 	daemon/server/session.c daemon/server/session.h \
 	daemon/server/segment_lock.c daemon/server/segment_lock.h \
 	daemon/server/session_audit.c daemon/server/session_audit.h \
+	daemon/server/session_codes.c daemon/server/session_codes.h \
 	daemon/server/session_maps.c daemon/server/session_maps.h \
 	daemon/server/session_quality.c daemon/server/session_quality.h \
 	daemon/server/session_resync.c daemon/server/session_resync.h \
@@ -74,8 +75,10 @@ libspserver_la_SOURCES += \
 	daemon/server/module_files.c daemon/server/module_files.h \
 	daemon/server/process_list.c daemon/server/process_list.h \
 	daemon/server/session_counters.c daemon/server/session_counters.h \
+	daemon/server/session_python.c daemon/server/session_python.h \
 	daemon/server/snapshot_builder.c daemon/server/snapshot_builder.h \
-	daemon/server/snapshot_draft.c daemon/server/snapshot_draft.h
+	daemon/server/snapshot_draft.c daemon/server/snapshot_draft.h \
+	daemon/server/snapshot_fold.c daemon/server/snapshot_fold.h
 
 bin_PROGRAMS += spprofd
 spprofd_SOURCES = daemon/main.c

@@ -1,7 +1,7 @@
 /*
  * Addresses are resolved when the record arrives, because a library may be gone by the time
- * somebody asks. All frames are return addresses: the code in question is the call before, hence
- * the `- 1`.
+ * somebody asks. They are return addresses: the code in question is the call before, hence the
+ * `- 1`. An interpreter's frames become code and line at once, so that stacks differ by what is shown of them.
  */
 #include "server/sample_feed.h"
 
@@ -15,11 +15,13 @@
 #include "server/capture_tally.h"
 #include "server/module_map.h"
 #include "server/options.h"
+#include "server/session_codes.h"
 
 struct sample_feed {
-	struct stack_table *stacks; /* owns */
-	struct heap_model *heap;    /* owns */
-	struct module_map *modules; /* borrows */
+	struct stack_table *stacks;  /* owns */
+	struct heap_model *heap;     /* owns */
+	struct module_map *modules;  /* borrows */
+	struct session_codes *codes; /* borrows */
 	bool (*refresh)(uint32_t epoch, void *data);
 	void *data;
 	bool frozen;
@@ -31,7 +33,8 @@ struct sample_feed {
 };
 
 int sample_feed_new(struct sample_feed **out, const struct options_limits *limits,
-	struct module_map *modules, bool (*refresh)(uint32_t epoch, void *data), void *data)
+	struct module_map *modules, struct session_codes *codes,
+	bool (*refresh)(uint32_t epoch, void *data), void *data)
 {
 	struct sample_feed *feed = alloc_zeroed(1, sizeof *feed);
 	/* A death waits for its birth for two rounds at most; as many as there can be births. */
@@ -45,6 +48,7 @@ int sample_feed_new(struct sample_feed **out, const struct options_limits *limit
 		return r;
 	}
 	feed->modules = modules;
+	feed->codes = codes;
 	feed->refresh = refresh;
 	feed->data = data;
 	*out = feed;
@@ -62,6 +66,18 @@ struct sample_feed *sample_feed_free(struct sample_feed *feed)
 	return NULL;
 }
 
+static void name_code(struct sample_feed *feed, uint64_t word, struct stack_frame *frame)
+{
+	uint32_t line = 0;
+	uint64_t code = wire_frame_code(word);
+	bool kept = session_codes_line(feed->codes, code, wire_frame_unit(word), &line);
+	*frame = (struct stack_frame){.module = STACK_MODULE_PYTHON,
+		.offset = kept ? STACK_PYTHON_OFFSET(code, line) : 0};
+	feed->stats.frames++;
+	feed->stats.python_frames++;
+	feed->stats.python_unknown_frames += !kept;
+}
+
 static void resolve(struct sample_feed *feed, uint64_t return_address, uint32_t epoch,
 	struct stack_frame *frame)
 {
@@ -75,14 +91,27 @@ static void resolve(struct sample_feed *feed, uint64_t return_address, uint32_t 
 	feed->stats.unmapped_frames += r == MODULE_MAP_UNKNOWN;
 }
 
+/* Where the walk ended is told by the outermost frame that it found itself. */
+static void count_stop(
+	struct sample_feed *feed, const struct wire_birth *birth, const struct stack_frame *frames)
+{
+	unsigned last = birth->frame_count;
+	while (last > 0 && frames[last - 1].module == STACK_MODULE_PYTHON)
+		last--;
+	if (last > 0 && birth->stop < WIRE_STOP_KINDS)
+		capture_tally_at(&feed->tally, frames[last - 1].module)->stops[birth->stop]++;
+}
+
 static uint32_t intern_frames(struct sample_feed *feed, const struct wire_birth *birth)
 {
 	struct stack_frame frames[WIRE_MAX_FRAMES];
-	for (unsigned i = 0; i < birth->frame_count; i++)
-		resolve(feed, birth->frames[i], birth->module_epoch, &frames[i]);
-	if (birth->frame_count > 0 && birth->stop < WIRE_STOP_KINDS)
-		capture_tally_at(&feed->tally, frames[birth->frame_count - 1].module)
-			->stops[birth->stop]++;
+	for (unsigned i = 0; i < birth->frame_count; i++) {
+		if (wire_frame_is_python(birth->frames[i]))
+			name_code(feed, birth->frames[i], &frames[i]);
+		else
+			resolve(feed, birth->frames[i], birth->module_epoch, &frames[i]);
+	}
+	count_stop(feed, birth, frames);
 	struct stack_view stack = {.frames = frames,
 		.frame_count = birth->frame_count,
 		.stop = birth->stop,

@@ -1,7 +1,7 @@
 /*
  * From a worker's records to its model: return addresses become module and offset, stacks are
  * interned, births and deaths go to the heap model. Counts what the stacks were like. Owns the
- * stack table and the heap model, borrows the module map. One thread (the loop's).
+ * stack table and the heap model, borrows the module map and the codes. One thread (the loop's).
  */
 #pragma once
 #include <stdbool.h>
@@ -14,6 +14,7 @@ struct heap_model;
 struct module_map;
 struct options_limits;
 struct sample_feed;
+struct session_codes;
 struct stack_table;
 
 /*
@@ -29,7 +30,8 @@ struct sample_feed_stats {
 	uint64_t not_kept;		   /* of the births, without their stack */
 	uint64_t folded_samples;	   /* of the births, while frozen: not in the model */
 	double folded_bytes;
-	uint64_t frames, unmapped_frames; /* looked up for whatever sample */
+	uint64_t frames, unmapped_frames;	       /* looked up for whatever sample */
+	uint64_t python_frames, python_unknown_frames; /* of these; whose code is not kept */
 	/* Told or read since the latest request, past a bound: the copy is short of so many. Of these,
 	 * those of which nothing else tells. */
 	uint64_t refused_lives, unheard_lives;
@@ -38,7 +40,8 @@ struct sample_feed_stats {
 /* `refresh` is asked when a record names code that the map does not know, with the record's
  * module_epoch; it updates the map and returns true, or declines. */
 int sample_feed_new(struct sample_feed **out, const struct options_limits *limits,
-	struct module_map *modules, bool (*refresh)(uint32_t epoch, void *data), void *data);
+	struct module_map *modules, struct session_codes *codes,
+	bool (*refresh)(uint32_t epoch, void *data), void *data);
 struct sample_feed *sample_feed_free(struct sample_feed *feed);
 
 /* Samples born before have been told to somebody else, or to nobody; 0, the default: there are none. */

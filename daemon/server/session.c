@@ -21,6 +21,7 @@
 #include "server/process_info.h"
 #include "server/segment_lock.h"
 #include "server/session_audit.h"
+#include "server/session_codes.h"
 #include "server/session_maps.h"
 #include "server/session_quality.h"
 #include "server/session_resync.h"
@@ -40,8 +41,9 @@ struct session {
 	struct session_maps maps;
 	struct symbol_file *files; /* owns; by module */
 	uint32_t file_count;
-	struct sample_feed *feed; /* owns */
-	bool in_round;		  /* until session_tend */
+	struct session_codes *codes; /* owns */
+	struct sample_feed *feed;    /* owns */
+	bool in_round;		     /* until session_tend */
 	struct session_resync resync;
 	struct session_audit audit;
 	struct session_quality_state quality;
@@ -143,6 +145,7 @@ static struct session *destroy(struct session *session)
 	unlock_segment(session);
 	session_audit_deinit(&session->audit);
 	sample_feed_free(session->feed);
+	session_codes_free(session->codes);
 	session_maps_deinit(&session->maps);
 	ring_consumer_free(session->consumer);
 	process_info_deinit(&session->info);
@@ -196,7 +199,9 @@ int session_new(struct session **out, struct session_claim *claim,
 	if (r == 0)
 		r = session_maps_init(&session->maps, &session->process, claim->segment);
 	if (r == 0)
-		r = sample_feed_new(&session->feed, limits, session->maps.modules,
+		r = session_codes_new(&session->codes, claim->segment, SESSION_CODES_MAX_BYTES);
+	if (r == 0)
+		r = sample_feed_new(&session->feed, limits, session->maps.modules, session->codes,
 			session_maps_refresh, &session->maps);
 	uint64_t read_before = bytes_read_before(claim->segment);
 	if (r == 0)
@@ -284,8 +289,10 @@ int session_drain(struct session *session, bool all, uint64_t max_bytes, uint64_
 	session_audit_listen(&session->audit, &sink);
 	uint64_t before = session->last_consumer.bytes;
 	all = all || session_resync_needs_round(&session->resync);
-	if (!session->in_round)
+	if (!session->in_round) {
 		session_resync_round_begins(&session->resync, &session->last_consumer);
+		session_codes_round(session->codes);
+	}
 	session->in_round = true;
 	int r = ring_consumer_round(session->consumer, all, max_bytes, &sink);
 	ring_consumer_stats(session->consumer, &stats);
@@ -409,6 +416,7 @@ void session_end(struct session *session)
 	session->consumer = ring_consumer_free(session->consumer);
 	session_audit_end(&session->audit);
 	session_resync_end(&session->resync);
+	session_codes_detach(session->codes);
 	session->segment = segment_map_free(session->segment);
 	unlock_segment(session);
 	process_handle_close(&session->process);
@@ -494,7 +502,7 @@ void session_numbers(const struct session *session, struct session_numbers *out)
 size_t session_bytes(const struct session *session)
 {
 	return sizeof *session + sample_feed_bytes(session->feed) +
-	       module_map_bytes(session->maps.modules) +
+	       session_codes_bytes(session->codes) + module_map_bytes(session->maps.modules) +
 	       map_reading_bytes(&session->resync.reading) +
 	       (session->audit.item != NULL ? sizeof *session->audit.item : 0) +
 	       session->file_count * sizeof *session->files;
@@ -530,4 +538,9 @@ const struct stack_table *session_stacks(const struct session *session)
 const struct module_map *session_modules(const struct session *session)
 {
 	return session->maps.modules;
+}
+
+const struct session_codes *session_codes(const struct session *session)
+{
+	return session->codes;
 }

@@ -22,6 +22,7 @@ struct module_map;
 struct options_limits;
 struct session;
 struct session_audit;
+struct session_codes;
 struct symbol_file;
 
 enum session_attach {
@@ -126,3 +127,5 @@ struct session_audit *session_audit(struct session *session);
 const struct heap_model *session_heap(const struct session *session);
 const struct stack_table *session_stacks(const struct session *session);
 const struct module_map *session_modules(const struct session *session);
+/* Of the interpreter's frames in its stacks. */
+const struct session_codes *session_codes(const struct session *session);

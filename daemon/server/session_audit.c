@@ -113,9 +113,24 @@ void session_audit_locate(const struct session_audit *audit, struct session_audi
 			locate(audit, item, i);
 }
 
+/* An unwinder finds no frames of an interpreter. */
+static void leave_native(struct session_audit_item *item)
+{
+	uint64_t *frames = (uint64_t *)item->payload;
+	const uint8_t *stack = session_audit_stack(item);
+	uint16_t count = 0;
+	for (uint32_t i = 0; i < item->head.frame_count; i++)
+		if (!wire_frame_is_python(frames[i]))
+			frames[count++] = frames[i];
+	item->head.frame_count = count;
+	memmove(frames + count, stack, item->head.stack_bytes);
+}
+
 static void finish(struct session_audit *audit)
 {
-	if (session_audit_frames(audit->item)[0] != audit->item->head.pc) {
+	leave_native(audit->item);
+	if (audit->item->head.frame_count == 0 ||
+		session_audit_frames(audit->item)[0] != audit->item->head.pc) {
 		give_up(audit, SESSION_AUDIT_BROKEN);
 		return;
 	}

@@ -94,6 +94,24 @@ static void add_capture(struct counter_list *list, const struct sample_feed_stat
 	ADD("frames_unmapped", feed->unmapped_frames, "of these, in no known mapping");
 }
 
+static void add_python(struct counter_list *list, const struct segment_counters *agent,
+	const struct sample_feed_stats *feed)
+{
+	ADD("agent_python_samples", agent->python_samples, "samples with frames of Python");
+	ADD("agent_python_skipped", agent->python_skipped,
+		"samples of a Python thread in no state to be looked at");
+	ADD("agent_python_unpaired", agent->python_unpaired,
+		"samples whose Python frames stand at the stack's end: the walk ended before");
+	ADD("agent_python_codes", agent->codes, "Python functions that the agent has described");
+	ADD("agent_python_codes_not_kept", agent->codes_not_kept,
+		"frames of Python functions that found no room there");
+	ADD("agent_python_objects_sampled", agent->objects_sampled,
+		"samples that Python's own allocator served");
+	ADD("python_frames_seen", feed->python_frames, "of the frames seen, Python's");
+	ADD("python_frames_unknown", feed->python_unknown_frames,
+		"of these, of functions that are not known");
+}
+
 /* The upper end of the bucket that holds this share of all lifetimes. */
 static double lifetime_at(const struct heap_totals *totals, double share)
 {
@@ -226,6 +244,7 @@ void session_counters_add(struct counter_list *list, struct session *session)
 	add_agent(list, &numbers.agent);
 	add_losses(list, &numbers.agent);
 	add_capture(list, &numbers.feed);
+	add_python(list, &numbers.agent, &numbers.feed);
 	add_audit(list, &numbers.agent, &session_audit(session)->stats);
 	add_model(list, session, &numbers);
 	add_transport(list, session, &numbers);

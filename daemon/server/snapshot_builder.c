@@ -220,7 +220,8 @@ static void open_files(struct build *build)
 static void collect(struct build *build)
 {
 	build->deadline_ms = uv_now(build->builder->loop) + build->request.timeout_ms;
-	build->result = snapshot_draft_new(&build->draft, build->request.session);
+	build->result =
+		snapshot_draft_new(&build->draft, build->request.session, build->request.internals);
 	if (build->result < 0) {
 		end_build(build);
 		return;

@@ -26,6 +26,7 @@ struct snapshot_request {
 	struct session *session; /* borrowed during the call */
 	enum export_format format;
 	struct export_options options;
+	bool internals;	     /* with the interpreter's own frames */
 	uint32_t timeout_ms; /* for names */
 	/* Asked when its turn has come: false: it ends with -ECANCELED. NULL: wanted. */
 	bool (*wanted)(void *data);

@@ -1,5 +1,6 @@
 /*
- * Locations are distinct pairs of module and offset. `keys` runs parallel to snapshot->locations
+ * Locations are distinct pairs of module and offset; frames of an interpreter are named at once, since nobody has to be
+ * asked. `keys` runs parallel to snapshot->locations
  * and says where in a file each of them is; the modules are numbered anew, only those that a stack
  * touches.
  */
@@ -17,6 +18,8 @@
 #include "model/snapshot.h"
 #include "model/stack_table.h"
 #include "server/session.h"
+#include "server/session_codes.h"
+#include "server/snapshot_fold.h"
 #include "server/wall_clock.h"
 
 struct location_key {
@@ -30,7 +33,10 @@ struct snapshot_draft {
 	struct location_key *keys; /* owns */
 	size_t keys_room, locations_room, indices_room;
 	uint32_t index_count;
-	struct hash_index locations;	       /* of keys */
+	uint32_t *rows; /* owns; of each site, where its row of location_indices begins */
+	struct hash_index locations; /* of keys */
+	struct hash_index sites;     /* of their rows of locations */
+	struct snapshot_line *codes; /* owns; of an interpreter's locations, in their order */
 	struct snapshot_draft_module *modules; /* owns; parallel to snapshot->modules */
 	uint32_t module_count;
 	uint32_t *module_numbers; /* owns; session's index -> ours, UINT32_MAX: not used yet */
@@ -82,13 +88,50 @@ static uint32_t use_location(
 	draft->keys = grow(draft->keys, &draft->keys_room, index, sizeof *draft->keys);
 	draft->keys[index] = key;
 	snapshot->locations[index] = (struct snapshot_location){
-		.address = frame->module == STACK_MODULE_NOT_KEPT ? 0 : frame->pc - 1,
+		.address = frame->pc > 0 ? frame->pc - 1 : 0,
 		.module = frame->module == STACK_MODULE_NONE
 				  ? UINT32_MAX
 				  : use_module(draft, map, frame->module),
+		.python = frame->module == STACK_MODULE_PYTHON,
 	};
 	hash_index_insert(&draft->locations, hash, index);
 	return index;
+}
+
+static void append_row(struct snapshot_draft *draft, const struct module_map *map,
+	const struct stack_frame *frames, uint32_t count)
+{
+	struct snapshot *snapshot = draft->snapshot;
+	for (uint32_t i = 0; i < count; i++) {
+		snapshot->location_indices = grow(snapshot->location_indices, &draft->indices_room,
+			draft->index_count, sizeof *snapshot->location_indices);
+		snapshot->location_indices[draft->index_count++] =
+			use_location(draft, map, &frames[i]);
+	}
+}
+
+/* A site's row while the indices may move still: by its place among them. */
+static const uint32_t *row_of(const struct snapshot_draft *draft, uint32_t site)
+{
+	return draft->snapshot->location_indices + draft->rows[site];
+}
+
+/* A site, earlier than the last, that differs from it by nothing; the last one itself if there is none. */
+static uint32_t find_equal(struct snapshot_draft *draft)
+{
+	const struct snapshot_site *sites = draft->snapshot->sites;
+	uint32_t last = draft->snapshot->site_count - 1, known;
+	size_t size = sites[last].depth * sizeof(uint32_t);
+	uint32_t hash = hash_index_hash(row_of(draft, last), size);
+	struct hash_cursor at = hash_index_seek(hash);
+	while (hash_index_next(&draft->sites, &at, &known))
+		if (sites[known].depth == sites[last].depth &&
+			sites[known].stop == sites[last].stop &&
+			sites[known].guessed == sites[last].guessed &&
+			memcmp(row_of(draft, known), row_of(draft, last), size) == 0)
+			return known;
+	hash_index_insert(&draft->sites, hash, last);
+	return last;
 }
 
 static void add_site(struct snapshot_draft *draft, const struct module_map *map,
@@ -96,48 +139,116 @@ static void add_site(struct snapshot_draft *draft, const struct module_map *map,
 	const struct estimate_sum *cumulative)
 {
 	struct snapshot *snapshot = draft->snapshot;
+	draft->rows[snapshot->site_count] = draft->index_count;
 	snapshot->sites[snapshot->site_count++] = (struct snapshot_site){
-		.depth = stack->frame_count,
-		.stop = stack->stop,
-		.guessed = stack->guessed,
-		.live = *live,
-		.cumulative = *cumulative,
-	};
-	for (uint32_t i = 0; i < stack->frame_count; i++) {
-		snapshot->location_indices = grow(snapshot->location_indices, &draft->indices_room,
-			draft->index_count, sizeof *snapshot->location_indices);
-		snapshot->location_indices[draft->index_count++] =
-			use_location(draft, map, &stack->frames[i]);
-	}
+		.depth = stack->frame_count, .stop = stack->stop, .guessed = stack->guessed};
+	append_row(draft, map, stack->frames, stack->frame_count);
+	uint32_t site = find_equal(draft);
+	estimate_merge(&snapshot->sites[site].live, live);
+	estimate_merge(&snapshot->sites[site].cumulative, cumulative);
+	if (site + 1 < snapshot->site_count)
+		draft->index_count = draft->rows[--snapshot->site_count];
 }
 
-static void collect_sites(struct snapshot_draft *draft, struct session *session)
+static void add_folded(struct snapshot_draft *draft, const struct module_map *map,
+	struct snapshot_fold *fold, struct stack_view stack, const struct estimate_sum *live,
+	const struct estimate_sum *cumulative)
+{
+	struct stack_frame frames[WIRE_MAX_FRAMES];
+	stack.frame_count = snapshot_fold_apply(fold, &stack, frames);
+	stack.frames = frames;
+	add_site(draft, map, &stack, live, cumulative);
+}
+
+/* Where a stack is one that is told. */
+static bool is_used(const struct estimate_sum *live, const struct estimate_sum *cumulative)
+{
+	return live->samples > 0 || cumulative->samples > 0;
+}
+
+static uint32_t learn_internals(struct snapshot_fold *fold, const struct stack_table *stacks,
+	const struct estimate_sum *live, const struct estimate_sum *cumulative)
+{
+	uint32_t count = stack_table_count(stacks), used = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		if (!is_used(&live[i], &cumulative[i]))
+			continue;
+		struct stack_view stack = stack_table_get(stacks, i);
+		snapshot_fold_learn(fold, &stack);
+		used++;
+	}
+	return used;
+}
+
+static void settle_rows(struct snapshot_draft *draft)
+{
+	for (uint32_t i = 0; i < draft->snapshot->site_count; i++)
+		draft->snapshot->sites[i].locations = row_of(draft, i);
+	free(TAKE(draft->rows));
+}
+
+static void collect_sites(struct snapshot_draft *draft, struct session *session, bool internals)
 {
 	const struct stack_table *stacks = session_stacks(session);
 	const struct module_map *map = session_modules(session);
 	struct snapshot *snapshot = draft->snapshot;
-	uint32_t count = stack_table_count(stacks), used = 0;
-	struct estimate_sum *live = alloc_zeroed(count, sizeof *live);
-	struct estimate_sum *cumulative = alloc_zeroed(count, sizeof *cumulative);
+	uint32_t count = stack_table_count(stacks);
+	_cleanup_free_ struct estimate_sum *live = alloc_zeroed(count, sizeof *live);
+	_cleanup_free_ struct estimate_sum *cumulative = alloc_zeroed(count, sizeof *cumulative);
+	struct snapshot_fold fold;
+	snapshot_fold_init(&fold, session_codes(session), module_map_count(map));
 	heap_model_sums(session_heap(session), live, cumulative, count);
-	for (uint32_t i = 0; i < count; i++)
-		used += live[i].samples > 0 || cumulative[i].samples > 0;
+	uint32_t used = learn_internals(&fold, stacks, live, cumulative);
 	/* One more, where the bound may fold the smallest. */
 	snapshot->sites = alloc_zeroed(used + 1, sizeof *snapshot->sites);
+	draft->rows = alloc_zeroed(used + 1, sizeof *draft->rows);
+	snapshot->location_indices =
+		grow(NULL, &draft->indices_room, 0, sizeof *snapshot->location_indices);
 	for (uint32_t i = 0; i < count; i++) {
-		if (live[i].samples == 0 && cumulative[i].samples == 0)
-			continue;
 		struct stack_view stack = stack_table_get(stacks, i);
-		add_site(draft, map, &stack, &live[i], &cumulative[i]);
+		if (!is_used(&live[i], &cumulative[i]))
+			continue;
+		if (internals)
+			add_site(draft, map, &stack, &live[i], &cumulative[i]);
+		else
+			add_folded(draft, map, &fold, stack, &live[i], &cumulative[i]);
 	}
-	free(live);
-	free(cumulative);
-	/* The indices do not move any more. */
-	const uint32_t *next = snapshot->location_indices;
-	for (uint32_t i = 0; i < snapshot->site_count; i++) {
-		snapshot->sites[i].locations = next;
-		next += snapshot->sites[i].depth;
-	}
+	snapshot_fold_deinit(&fold);
+	settle_rows(draft);
+}
+
+static struct snapshot_line name_code(
+	struct snapshot_draft *draft, const struct session_codes *codes, uint64_t offset)
+{
+	struct snapshot_line line = {
+		.function =
+			intern(draft, offset == SNAPSHOT_FOLD_IMPORT ? SNAPSHOT_IMPORT_NAME
+								     : "[python code not kept]"),
+		.function_system = "",
+		.file = "",
+	};
+	if (stack_table_code(offset) == 0)
+		return line;
+	struct session_code code = session_codes_get(codes, stack_table_code(offset));
+	line.function = intern(draft, code.name[0] != '\0' ? code.name : "?");
+	line.file = intern(draft, code.file);
+	line.line = stack_table_line(offset);
+	line.first_line = code.first_line;
+	return line;
+}
+
+/* Now, since the session goes on. */
+static void collect_codes(struct snapshot_draft *draft, struct session *session)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < draft->snapshot->location_count; i++)
+		count += draft->snapshot->locations[i].python;
+	draft->codes = alloc_zeroed(count + (size_t)1, sizeof *draft->codes);
+	count = 0;
+	for (uint32_t i = 0; i < draft->snapshot->location_count; i++)
+		if (draft->snapshot->locations[i].python)
+			draft->codes[count++] =
+				name_code(draft, session_codes(session), draft->keys[i].offset);
 }
 
 static void describe(struct snapshot_draft *draft, struct session *session)
@@ -158,7 +269,7 @@ static void describe(struct snapshot_draft *draft, struct session *session)
 	snapshot->quality.unconfirmed_reason = intern(draft, snapshot->quality.unconfirmed_reason);
 }
 
-int snapshot_draft_new(struct snapshot_draft **out, struct session *session)
+int snapshot_draft_new(struct snapshot_draft **out, struct session *session, bool internals)
 {
 	struct snapshot_draft *draft = alloc_zeroed(1, sizeof *draft);
 	draft->snapshot = alloc_zeroed(1, sizeof *draft->snapshot);
@@ -170,7 +281,8 @@ int snapshot_draft_new(struct snapshot_draft **out, struct session *session)
 	uint32_t modules = module_map_count(session_modules(session));
 	draft->module_numbers = alloc_zeroed(modules + 1, sizeof *draft->module_numbers);
 	memset(draft->module_numbers, 0xff, (modules + 1) * sizeof *draft->module_numbers);
-	collect_sites(draft, session);
+	collect_sites(draft, session, internals);
+	collect_codes(draft, session);
 	describe(draft, session);
 	*out = draft;
 	return 0;
@@ -182,6 +294,9 @@ struct snapshot_draft *snapshot_draft_free(struct snapshot_draft *draft)
 		return NULL;
 	snapshot_free(draft->snapshot);
 	hash_index_deinit(&draft->locations);
+	hash_index_deinit(&draft->sites);
+	free(draft->rows);
+	free(draft->codes);
 	free(draft->keys);
 	free(draft->modules);
 	free(draft->module_numbers);
@@ -288,9 +403,17 @@ static void name_location(struct snapshot_draft *draft, struct symbol_client *cl
 static void name_locations(struct snapshot_draft *draft, struct symbol_client *client)
 {
 	struct snapshot *snapshot = draft->snapshot;
+	const struct snapshot_line *code = draft->codes;
 	struct line_list lines = {0};
 	for (uint32_t i = 0; i < snapshot->location_count; i++) {
-		name_location(draft, client, i, &lines);
+		struct snapshot_location *location = &snapshot->locations[i];
+		if (location->python) {
+			add_line(&lines, code++);
+			location->line_count = 1;
+			location->resolved = true;
+		} else {
+			name_location(draft, client, i, &lines);
+		}
 		snapshot->quality.locations_unresolved += !snapshot->locations[i].resolved;
 	}
 	snapshot->quality.locations_total = snapshot->location_count;

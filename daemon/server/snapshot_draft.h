@@ -4,6 +4,7 @@
  * that. One thread (the loop's) until it is finished.
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "server/module_map.h"
@@ -19,7 +20,8 @@ struct snapshot_draft_module {
 	uint32_t file;		 /* key at the symbol client; 0: none (yet) */
 };
 
-int snapshot_draft_new(struct snapshot_draft **out, struct session *session);
+/* `internals`: with all frames; otherwise folded (snapshot_fold.h), and stacks that become equal are one. */
+int snapshot_draft_new(struct snapshot_draft **out, struct session *session, bool internals);
 struct snapshot_draft *snapshot_draft_free(struct snapshot_draft *draft);
 
 /* The modules that the stacks touch; the caller sets their files. Borrowed. */

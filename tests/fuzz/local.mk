@@ -29,6 +29,14 @@ unit_tests += tests/fuzz/fuzz_record
 tests_fuzz_fuzz_record_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_record_LDADD = libfuzzmain.la libspingest.la
 
+unit_tests += tests/fuzz/fuzz_code
+tests_fuzz_fuzz_code_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_code_LDADD = libfuzzmain.la libspingest.la
+
+unit_tests += tests/fuzz/fuzz_line_table
+tests_fuzz_fuzz_line_table_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_line_table_LDADD = libfuzzmain.la libspingest.la
+
 unit_tests += tests/fuzz/fuzz_segment
 tests_fuzz_fuzz_segment_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_segment_LDADD = libfuzzmain.la libfakesegment.la libspingest.la

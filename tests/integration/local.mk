@@ -41,7 +41,8 @@ check-statistics: all
 # A real spprofd with fake workers and hand-made clients.
 integration_programs = \
 	tests/integration/test_daemon_attach \
-	tests/integration/test_daemon_clients
+	tests/integration/test_daemon_clients \
+	tests/integration/test_daemon_python
 unit_tests += $(integration_programs)
 integration_cppflags = $(test_cppflags) $(proto_cppflags)
 integration_ldadd = libdaemonfixture.la libspproto.la $(CHECK_LIBS)
@@ -50,3 +51,5 @@ tests_integration_test_daemon_attach_CPPFLAGS = $(integration_cppflags)
 tests_integration_test_daemon_attach_LDADD = $(integration_ldadd)
 tests_integration_test_daemon_clients_CPPFLAGS = $(integration_cppflags)
 tests_integration_test_daemon_clients_LDADD = $(integration_ldadd)
+tests_integration_test_daemon_python_CPPFLAGS = $(integration_cppflags)
+tests_integration_test_daemon_python_LDADD = $(integration_ldadd)

@@ -52,7 +52,7 @@ def check_formats(tap, profiler, pid, directory):
     files = {name: os.path.join(directory, "snapshot." + name) for name in
              ("json", "pprof", "collapsed", "speedscope", "text")}
     for name, path in files.items():
-        profiler.ctl("snapshot", pid, "-f", name, "-o", path)
+        profiler.ctl("snapshot", pid, "-f", name, "-o", path, "--native-internals")
         tap.ok(os.path.getsize(path) > 100, f"a snapshot can be had as {name}")
     with open(files["collapsed"], encoding="utf-8") as file:
         tap.ok(all(line.rstrip("\n").rsplit(" ", 1)[1].isdigit() for line in file), "collapsed lines end in a number")

@@ -9,6 +9,9 @@
  *   send FILE DIR          the same with another file's descriptor
  *   birth ID SIZE          a sampled allocation with a stack of our own functions
  *   births FIRST COUNT SIZE
+ *   code NUMBER LINE NAME FILE    a code object, in line LINE + n at unit n
+ *   python ID SIZE CODE UNIT      a sampled allocation by it: its frame between two of our own functions
+ *   interpreter PYTHON VERSION    what is known of one, as in struct wire_header
  *   death ID
  *   map FIRST COUNT SIZE   a heap map that holds these, in our memory, published; before a
  * handshake lose KIND COUNT BYTES  count losses (enum wire_loss) drift COUNT            count live
@@ -88,6 +91,29 @@ static void write_birth(uint64_t id, uint64_t size)
 	take_stack(birth->frames);
 	count_live(1, wire_digest(id));
 	fake_segment_append(&segment, (uint32_t)(id % segment.ring_count), record, bytes);
+}
+
+static void write_python_birth(uint64_t id, uint64_t size, uint64_t code, uint64_t unit)
+{
+	_Alignas(8) uint8_t record[WIRE_RECORD_MAX];
+	struct wire_birth *birth = (struct wire_birth *)record;
+	uint64_t frames[2];
+	size_t bytes = fake_segment_birth(record, id, 3);
+	birth->size_bytes = size;
+	take_stack(frames);
+	birth->frames[0] = frames[0];
+	birth->frames[1] = wire_frame_python((uint32_t)code, (uint32_t)unit);
+	birth->frames[2] = frames[1];
+	count_live(1, wire_digest(id));
+	fake_segment_append(&segment, (uint32_t)(id % segment.ring_count), record, bytes);
+}
+
+static void tell_interpreter(uint64_t python, uint64_t version)
+{
+	/* relaxed: for a person */
+	atomic_store_explicit(&segment.header->python, (uint32_t)python, memory_order_relaxed);
+	atomic_store_explicit(
+		&segment.header->python_version, (uint32_t)version, memory_order_relaxed);
 }
 
 static void write_death(uint64_t id)
@@ -224,7 +250,7 @@ static void births(uint64_t first, uint64_t count, uint64_t size)
 static long run(char *line)
 {
 	char path[256], directory[256];
-	uint64_t a, b, c;
+	uint64_t a, b, c, d;
 	if (sscanf(line, "handshake %255s", directory) == 1)
 		return hand_over(segment.fd, directory);
 	if (sscanf(line, "send %255s %255s", path, directory) == 2)
@@ -235,6 +261,14 @@ static long run(char *line)
 		publish_map(a, b, c);
 	else if (sscanf(line, "birth %" SCNu64 " %" SCNu64, &a, &b) == 2)
 		write_birth(a, b);
+	else if (sscanf(line, "code %" SCNu64 " %" SCNu64 " %255s %255s", &a, &b, path,
+			 directory) == 4)
+		fake_segment_code(&segment, (uint32_t)a, path, directory, (int32_t)b);
+	else if (sscanf(line, "python %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &a, &b, &c,
+			 &d) == 4)
+		write_python_birth(a, b, c, d);
+	else if (sscanf(line, "interpreter %" SCNu64 " %" SCNu64, &a, &b) == 2)
+		tell_interpreter(a, b);
 	else if (sscanf(line, "death %" SCNu64, &a) == 1)
 		write_death(a);
 	else if (sscanf(line, "lose %" SCNu64 " %" SCNu64 " %" SCNu64, &a, &b, &c) == 3)

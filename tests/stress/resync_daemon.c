@@ -15,6 +15,7 @@
 #include "server/options.h"
 #include "server/process_handle.h"
 #include "server/sample_feed.h"
+#include "server/session_codes.h"
 #include "server/session_resync.h"
 #include "server/wall_clock.h"
 #include "support/fake_reading.h"
@@ -26,6 +27,7 @@ static struct {
 	struct ring_consumer *consumer;
 	struct ring_consumer_stats last;
 	struct module_map *modules;
+	struct session_codes *codes;
 	struct sample_feed *feed;
 	struct session_resync resync;
 	bool in_round;
@@ -97,7 +99,10 @@ void daemon_start(int segment_fd)
 	must(segment_map_new(&session.segment, fcntl(segment_fd, F_DUPFD_CLOEXEC, 0), NULL),
 		"the segment");
 	must(module_map_new(&session.modules), "modules");
-	must(sample_feed_new(&session.feed, &limits, session.modules, no_mappings, NULL), "feed");
+	must(session_codes_new(&session.codes, session.segment, SESSION_CODES_MAX_BYTES), "codes");
+	must(sample_feed_new(
+		     &session.feed, &limits, session.modules, session.codes, no_mappings, NULL),
+		"feed");
 	bool before = read_before();
 	must(ring_consumer_new(&session.consumer, session.segment), "consumer");
 	session.resync = (struct session_resync){
@@ -133,6 +138,7 @@ void daemon_kill(void)
 	session.consumer = ring_consumer_free(session.consumer);
 	session.feed = sample_feed_free(session.feed);
 	session.modules = module_map_free(session.modules);
+	session.codes = session_codes_free(session.codes);
 	session.segment = segment_map_free(session.segment);
 	process_handle_close(&session.process);
 	session.runs = false;

@@ -327,12 +327,18 @@ char *fixture_snapshot(const struct fixture_daemon *daemon, pid_t pid,
 	Spprof__V1__SnapshotRequest__Format format, Spprof__V1__Response **first)
 {
 	Spprof__V1__SnapshotRequest snapshot = SPPROF__V1__SNAPSHOT_REQUEST__INIT;
-	Spprof__V1__Request request = SPPROF__V1__REQUEST__INIT;
 	snapshot.pid = pid;
 	snapshot.format = format;
-	snapshot.timeout_ms = 10000;
+	return fixture_take_snapshot(daemon, &snapshot, first);
+}
+
+char *fixture_take_snapshot(const struct fixture_daemon *daemon,
+	Spprof__V1__SnapshotRequest *snapshot, Spprof__V1__Response **first)
+{
+	Spprof__V1__Request request = SPPROF__V1__REQUEST__INIT;
+	snapshot->timeout_ms = 10000;
 	request.kind_case = SPPROF__V1__REQUEST__KIND_SNAPSHOT;
-	request.snapshot = &snapshot;
+	request.snapshot = snapshot;
 	int fd = fixture_connect(daemon, "api.sock", SOCK_STREAM);
 	fixture_send_request(fd, &request);
 	char *text = calloc(1, 1);
@@ -370,11 +376,11 @@ const Spprof__V1__Process *fixture_process(const Spprof__V1__Response *list, pid
 	return NULL;
 }
 
-static bool in_state(
-	const Spprof__V1__Response *list, pid_t pid, Spprof__V1__Process__State state)
+static bool in_state(const Spprof__V1__Response *list, pid_t pid, Spprof__V1__Process__State state)
 {
 	for (size_t i = 0; i < list->list->n_processes; i++)
-		if (list->list->processes[i]->pid == pid && list->list->processes[i]->state == state)
+		if (list->list->processes[i]->pid == pid &&
+			list->list->processes[i]->state == state)
 			return true;
 	return false;
 }

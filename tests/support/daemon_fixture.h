@@ -61,6 +61,9 @@ Spprof__V1__Response *fixture_stats(const struct fixture_daemon *daemon, pid_t p
  * it must be no error). */
 char *fixture_snapshot(const struct fixture_daemon *daemon, pid_t pid,
 	Spprof__V1__SnapshotRequest__Format format, Spprof__V1__Response **first);
+/* The same, for a request of the caller's. */
+char *fixture_take_snapshot(const struct fixture_daemon *daemon,
+	Spprof__V1__SnapshotRequest *snapshot, Spprof__V1__Response **first);
 void fixture_free(Spprof__V1__Response *response);
 
 /* Asks until the process is in the list in that state; fails the test if that takes too long. */

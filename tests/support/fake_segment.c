@@ -79,6 +79,53 @@ void fake_segment_maps(struct fake_segment *segment, const char *text)
 	segment->header->maps_size = (uint32_t)size;
 }
 
+static uint8_t *definitions(const struct fake_segment *segment)
+{
+	return segment->base + wire_definitions_offset(segment->ring_count, segment->ring_size);
+}
+
+void fake_segment_code_place(struct fake_segment *segment, uint32_t number, uint64_t place)
+{
+	_Atomic uint64_t *index =
+		(_Atomic uint64_t *)(definitions(segment) + WIRE_CODES_INDEX_OFFSET);
+
+	must(number < WIRE_CODES_MAX, "a number of code");
+	/* [CODE-1] release: the definition before its place; pairs with session_codes.c */
+	atomic_store_explicit(&index[number], place, memory_order_release);
+}
+
+struct wire_code *fake_segment_code(struct fake_segment *segment, uint32_t number, const char *name,
+	const char *file, int32_t first_line)
+{
+	enum { UNITS = 64, ENTRY = 2 };
+	size_t name_bytes = strlen(name), file_bytes = strlen(file);
+	size_t size = sizeof(struct wire_code) + name_bytes + file_bytes + (size_t)UNITS * ENTRY;
+	uint32_t offset = segment->codes_end ? segment->codes_end : WIRE_CODES_OFFSET;
+	struct wire_code *code = (struct wire_code *)(definitions(segment) + offset);
+
+	size = (size + 7) & ~(size_t)7;
+	must(offset + size <= WIRE_DEFINITIONS_SIZE, "room for a definition");
+	*code = (struct wire_code){
+		.size = (uint32_t)size,
+		.lines = WIRE_CODE_LOCATIONS,
+		.first_line = first_line,
+		.line_bytes = UNITS * ENTRY,
+		.name_bytes = (uint16_t)name_bytes,
+		.file_bytes = (uint16_t)file_bytes,
+	};
+	memcpy(code->text, name, name_bytes);
+	memcpy(code->text + name_bytes, file, file_bytes);
+	/* Each without columns (13), one unit, by 0 or by 1 line (a signed number: 2). */
+	for (size_t i = 0; i < UNITS; i++) {
+		uint8_t *entry = code->text + name_bytes + file_bytes + i * ENTRY;
+		entry[0] = 0x80 | 13 << 3;
+		entry[1] = i > 0 ? 2 : 0;
+	}
+	segment->codes_end = offset + (uint32_t)size;
+	fake_segment_code_place(segment, number, WIRE_CODE_PLACE(offset, size));
+	return code;
+}
+
 void fake_segment_put(struct fake_segment *segment, uint32_t ring, uint64_t position,
 	const void *bytes, size_t size)
 {

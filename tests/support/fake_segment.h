@@ -18,6 +18,7 @@ struct fake_segment {
 	struct wire_header *header;
 	struct wire_ring *rings;
 	uint32_t ring_count, ring_size; /* private: the header may be spoilt on purpose */
+	uint32_t codes_end;		/* of the definitions, behind the last one */
 };
 
 #define FAKE_SEGMENT_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
@@ -39,6 +40,15 @@ void fake_segment_append(
 	struct fake_segment *segment, uint32_t ring, const void *bytes, size_t size);
 /* Both positions, as if that much had passed through the ring already. */
 void fake_segment_seek(struct fake_segment *segment, uint32_t ring, uint64_t position);
+
+struct wire_code;
+
+/* Defines code `number`: at `unit` it is in line first_line + unit, for the first 64 units; none behind. Borrowed: to
+ * be spoilt on purpose. */
+struct wire_code *fake_segment_code(struct fake_segment *segment, uint32_t number, const char *name,
+	const char *file, int32_t first_line);
+/* What the index says of a code. */
+void fake_segment_code_place(struct fake_segment *segment, uint32_t number, uint64_t place);
 
 /* Well-formed records, filled with values that follow from `id`. `out` has WIRE_RECORD_MAX bytes.
  */

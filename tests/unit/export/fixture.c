@@ -61,7 +61,7 @@ struct fixture *fixture_new(void)
 }
 
 /* "function@file:line" */
-static void add_line(struct fixture *f, char *text)
+static void add_line(struct fixture *f, char *text, bool python)
 {
 	struct snapshot_line line = {.function_system = "", .file = ""};
 	char *file = strchr(text, '@');
@@ -71,6 +71,7 @@ static void add_line(struct fixture *f, char *text)
 		if (colon) {
 			*colon = '\0';
 			line.line = (uint32_t)atoi(colon + 1);
+			line.first_line = python ? line.line - line.line % 5 : 0;
 		}
 		line.file = fixture_string(f, file);
 	}
@@ -84,15 +85,21 @@ static uint32_t add_location(struct fixture *f, const char *piece)
 	if (number < known)
 		return number;
 	bool in_library = strncmp(piece, "lib!", 4) == 0;
-	_cleanup_free_ char *text = alloc_strdup(in_library ? piece + 4 : piece);
+	bool python = strncmp(piece, "py!", 3) == 0;
+	_cleanup_free_ char *text = alloc_strdup(piece + (in_library ? 4 : python ? 3 : 0));
 	struct snapshot_location location = {
-		.address = (in_library ? 0x7f0000030000 : 0x555555590000) + number * 0x40ull,
-		.module = in_library ? 0 : 1,
-		.resolved = text[0] != '[',
+		.address =
+			python ? 0
+			       : (in_library ? 0x7f0000030000 : 0x555555590000) + number * 0x40ull,
+		.module = python       ? UINT32_MAX
+			  : in_library ? 0
+				       : 1,
+		.resolved = text[0] != '[' || python,
+		.python = python,
 	};
 	char *rest = text;
 	for (char *part; (part = strsep(&rest, "^")); location.line_count++)
-		add_line(f, part);
+		add_line(f, part, python);
 	buffer_append(&f->location_table, &location, sizeof(location));
 	f->snapshot->quality.locations_total++;
 	f->snapshot->quality.locations_unresolved += !location.resolved;
@@ -175,6 +182,7 @@ struct snapshot *fixture_by_name(const char *name)
 		{"empty", fixture_empty},
 		{"redis", fixture_redis},
 		{"cpp", fixture_cpp},
+		{"python", fixture_python},
 		{"trouble", fixture_trouble},
 		{"hostile", fixture_hostile},
 		{"deep", fixture_deep},

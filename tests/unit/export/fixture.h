@@ -2,7 +2,8 @@
  * Snapshots for the exporters' tests, built piece by piece and owned by the caller after
  * fixture_finish. A stack is written innermost first, as "function@file:line|function@file:line|…";
  * "function" alone has no file, "a@f:1^b@f:2" is a location where a was inlined into b, and a
- * leading "lib!" puts a frame into the second module. Equal pieces of text are one location.
+ * leading "lib!" puts a frame into the second module, "py!" makes it one of Python's. Equal pieces of text are one
+ * location.
  */
 #pragma once
 #include <stdbool.h>
@@ -29,6 +30,7 @@ struct snapshot *fixture_finish(struct fixture *f);
 struct snapshot *fixture_empty(void);
 struct snapshot *fixture_redis(void); /* 24 sites with names as redis 7 has them */
 struct snapshot *fixture_cpp(void); /* long C++ names, the runtime's wrappers, inlined functions */
+struct snapshot *fixture_python(void);	/* Python above and below native code */
 struct snapshot *fixture_trouble(void); /* everything that a note is about */
 struct snapshot *fixture_hostile(void); /* names made to break a format or a terminal */
 struct snapshot *fixture_deep(void);	/* one stack of 512 locations */

@@ -183,6 +183,61 @@ struct snapshot *fixture_cpp(void)
 	return fixture_finish(f);
 }
 
+#define MODULE "py!<module>@/srv/shop/"
+#define START  "|lib!__libc_start_call_main|lib!__libc_start_main"
+
+static const struct row python[] = {
+	{"py!Loader.load@/srv/shop/loader.py:10|py!Loader.refresh@/srv/shop/loader.py:31|py!serve@/"
+	 "srv/"
+	 "shop/app.py:44|" MODULE "app.py:60" START,
+		1024, 9000, 700},
+	/* the same function, on another line */
+	{"py!Loader.load@/srv/shop/loader.py:12|py!Loader.refresh@/srv/shop/loader.py:31|py!serve@/"
+	 "srv/"
+	 "shop/app.py:44|" MODULE "app.py:60" START,
+		64, 5000, 300},
+	/* native code below Python, and between two frames of it */
+	{"lib!default_malloc@alloc.c:120|lib!PyDataMem_UserNEW@alloc.c:412|lib!npy_new@ctors.c:877|"
+	 "lib!"
+	 "array_new_from_shape@ctors.c:900|lib!array_zeros@multiarraymodule.c:3100|py!stats@/srv/"
+	 "shop/"
+	 "stats.py:5|py!serve@/srv/shop/app.py:46|" MODULE "app.py:60" START,
+		65536, 400, 90},
+	{"lib!inflateInit2_@inflate.c:210|lib!zlib_decompress@zlibmodule.c:400|py!unpack.<locals>.<"
+	 "lambda>"
+	 "@/srv/shop/pack.py:8|lib!sort_callback@sort.cc:31|py!unpack@/srv/shop/"
+	 "pack.py:9|py!serve@/srv/"
+	 "shop/app.py:47|" MODULE "app.py:60" START,
+		7160, 200, 40},
+	/* names that say little without their place */
+	{"py![import]|" MODULE "vendor/__init__.py:3|py![import]|" MODULE "app.py:1" START, 4096,
+		600, 500},
+	{"py!__init__@/srv/shop/vendor/__init__.py:20|" MODULE "app.py:2" START, 512, 100, 60},
+	{"py![python code not kept]|py!alloc_everything@<string>:1|" MODULE "app.py:58" START, 512,
+		100, 30},
+	{"py!gr\xc3\xbc\xc3\x9f"
+	 "e@/srv/shop/\xc3\xa9.py|" MODULE "app.py:59" START,
+		512, 100, 20},
+	/* code without names */
+	{"lib![libc.so.6+0x10]|lib![libc.so.6+0x20]|[redis-server+0x30]|lib![libc.so.6+0x40]|py!"
+	 "stats@/srv/"
+	 "shop/stats.py:6|" MODULE "app.py:60" START,
+		512, 100, 15},
+	{"lib![libc.so.6+0x11]|[redis-server+0x33]|lib![libc.so.6+0x44]|py!stats@/srv/shop/"
+	 "stats.py:6|" MODULE "app.py:60" START,
+		512, 100, 15},
+	{"zmalloc@zmalloc.c:122|background@bg.c:9|lib!start_thread", 2048, 100, 10},
+};
+
+struct snapshot *fixture_python(void)
+{
+	struct fixture *f = fixture_new();
+	struct snapshot *s = fixture_snapshot(f);
+	s->comm = fixture_string(f, "shop");
+	ADD_ROWS(f, python);
+	return fixture_finish(f);
+}
+
 struct snapshot *fixture_trouble(void)
 {
 	struct fixture *f = fixture_new();

@@ -53,6 +53,13 @@ EXTRA_DIST += \
 	tests/unit/export/golden/hostile.json \
 	tests/unit/export/golden/hostile.speedscope.json \
 	tests/unit/export/golden/hostile.txt \
+	tests/unit/export/golden/python-80.txt \
+	tests/unit/export/golden/python-depth1.txt \
+	tests/unit/export/golden/python-whole-stacks.txt \
+	tests/unit/export/golden/python.folded \
+	tests/unit/export/golden/python.json \
+	tests/unit/export/golden/python.speedscope.json \
+	tests/unit/export/golden/python.txt \
 	tests/unit/export/golden/redis-120.txt \
 	tests/unit/export/golden/redis-40.txt \
 	tests/unit/export/golden/redis-80.txt \

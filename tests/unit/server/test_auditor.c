@@ -188,6 +188,41 @@ START_TEST(an_audit_in_parts_gets_a_verdict)
 }
 END_TEST
 
+/* Of an interpreter, at every third place; the fake symbolizer says how many frames it was given. */
+START_TEST(frames_of_an_interpreter_are_not_judged)
+{
+	begin("answer");
+	struct wire_audit *part = make_part(1, 0);
+	for (uint64_t i = 1; i < FRAMES; i += 3) {
+		uint64_t frame = wire_frame_python(7, (uint32_t)i);
+		memcpy(part->payload + i * sizeof frame, &frame, sizeof frame);
+	}
+	write_part(part);
+	write_part(make_part(1, FRAMES * 8));
+	write_part(make_part(1, FRAMES * 8 + WIRE_AUDIT_PART_MAX));
+	ck_assert_uint_eq(await(1)->verdicts[SESSION_AUDIT_AGREED], 1);
+	ck_assert_uint_eq(await(1)->frames, FRAMES - (FRAMES + 1) / 3);
+}
+END_TEST
+
+START_TEST(an_audit_of_an_interpreter_s_frames_alone_makes_no_sense)
+{
+	begin("answer");
+	struct wire_audit *part = make_part(1, 0);
+	part->pc = wire_frame_python(7, 1);
+	for (uint64_t i = 0; i < FRAMES; i++)
+		memcpy(part->payload + i * sizeof part->pc, &part->pc, sizeof part->pc);
+	uint64_t pc = part->pc;
+	write_part(part);
+	for (int i = 0; i < 2; i++) {
+		part = make_part(1, (uint16_t)(FRAMES * 8 + i * WIRE_AUDIT_PART_MAX));
+		part->pc = pc;
+		write_part(part);
+	}
+	ck_assert_uint_eq(await(1)->unjudged[SESSION_AUDIT_BROKEN], 1);
+}
+END_TEST
+
 START_TEST(a_difference_is_charged_to_the_module_whose_caller_is_disputed)
 {
 	begin("differ");
@@ -524,6 +559,8 @@ static Suite *make_suite(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, an_audit_in_parts_gets_a_verdict);
+	tcase_add_test(t, frames_of_an_interpreter_are_not_judged);
+	tcase_add_test(t, an_audit_of_an_interpreter_s_frames_alone_makes_no_sense);
 	tcase_add_test(t, a_difference_is_charged_to_the_module_whose_caller_is_disputed);
 	tcase_add_test(t, a_helper_that_has_closed_the_file_is_told_of_it_again);
 	tcase_add_test(t, a_helper_that_dies_is_replaced);

@@ -473,6 +473,47 @@ START_TEST(a_sleeping_worker_is_read_and_its_copy_exact)
 }
 END_TEST
 
+static uint64_t count_frames(uint32_t code, uint32_t line)
+{
+	uint64_t count = 0;
+	for (uint32_t id = 0; id < stack_table_count(session_stacks(session)); id++) {
+		struct stack_view stack = stack_table_get(session_stacks(session), id);
+		for (uint32_t i = 0; i < stack.frame_count; i++)
+			count += stack.frames[i].module == STACK_MODULE_PYTHON &&
+				 stack.frames[i].offset == STACK_PYTHON_OFFSET(code, line);
+	}
+	return count;
+}
+
+START_TEST(frames_of_python_are_told_again_and_read_as_they_were_told)
+{
+	publish_map();
+	drained_before();
+	fake_segment_code(&segment, 3, "read", "a.py", 10);
+	fake_segment_code(&segment, 4, "told", "a.py", 30);
+	fake_map_set(&map, 5, 1, GENERATION,
+		(uint64_t[]){0x1001, wire_frame_python(3, 2), wire_frame_python(0, 9), 0x2001,
+			wire_frame_python(3, WIRE_FRAME_NO_UNIT)},
+		5);
+	count_live(1, 1);
+	attach();
+	catch_up();
+	ck_assert_uint_eq(resync().readings, 1);
+	ck_assert_uint_eq(count_frames(3, 12), 1);
+	ck_assert_uint_eq(count_frames(3, 10), 1);
+	ck_assert_uint_eq(count_frames(0, 0), 1);
+	size_t size = fake_segment_live(record, 2, 2, 1);
+	((struct wire_birth *)record)->frames[1] = wire_frame_python(4, 5);
+	put(0, record, size);
+	write_live(1, 0, 1);
+	write_end(0, 1, 2);
+	count_live(2, 2);
+	catch_up();
+	ck_assert_uint_eq(count_frames(4, 35), 1);
+	ck_assert_uint_eq(stack_table_count(session_stacks(session)), 3);
+}
+END_TEST
+
 START_TEST(a_reading_sweeps_what_the_map_does_not_hold)
 {
 	publish_map();
@@ -581,6 +622,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_stack_that_was_not_kept_is_a_site_of_its_own);
 	tcase_add_test(t, a_forked_child_is_asked_for_what_it_inherited);
 	tcase_add_test(t, a_sleeping_worker_is_read_and_its_copy_exact);
+	tcase_add_test(t, frames_of_python_are_told_again_and_read_as_they_were_told);
 	tcase_add_test(t, a_reading_sweeps_what_the_map_does_not_hold);
 	tcase_add_test(t, what_the_worker_will_not_tell_of_holds_until_it_wakes_up);
 	tcase_add_test(t, a_map_that_is_not_where_it_is_said_to_be_is_waited_for);
