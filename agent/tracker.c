@@ -9,6 +9,7 @@
 #include "bloom_filter.h"
 #include "fork_word.h"
 #include "lifecycle.h"
+#include "python/runtime.h"
 #include "record_encode.h"
 #include "reentry_guard.h"
 #include "sampler.h"
@@ -202,16 +203,37 @@ static uint32_t keep_stack(const struct stack_view *view)
 	return stack;
 }
 
+/* Audits are of the walk: frames that an interpreter told of are not in them. */
+static void audit(struct scratch *scratch, const struct runtime *runtime,
+	const struct walk_result *walk, const struct stack_view *view,
+	const struct walk_regs *caller)
+{
+	struct stack_view walked = *view;
+
+	if (runtime)
+		walked.frames = scratch->mixed.native;
+	walked.frame_count = (uint16_t)walk->frame_count;
+	walked.stop = walk->stop;
+	audit_tell(lifecycle_segment(), &scratch->birth, &walked, caller);
+}
+
 static void capture(struct scratch *scratch, const struct walk_regs *caller)
 {
+	const struct runtime *runtime = runtime_current();
 	struct heap_map_entry *entry = &scratch->entry;
 	struct wire_birth *birth = &scratch->birth;
 	struct walk_result walk;
 	struct stack_view view = {.frames = birth->frames, .module_epoch = walk_epoch()};
 
-	walk_with_memo(&scratch->memo, caller, birth->frames, WIRE_MAX_FRAMES, &walk);
-	view.frame_count = (uint16_t)walk.frame_count;
-	view.stop = walk.stop;
+	if (__builtin_expect(runtime != NULL, 0)) {
+		view.frame_count =
+			(uint16_t)mixed_stack_capture(&scratch->mixed, runtime, lifecycle_segment(),
+				&scratch->memo, caller, &walk, birth->frames, &view.stop);
+	} else {
+		walk_with_memo(&scratch->memo, caller, birth->frames, WIRE_MAX_FRAMES, &walk);
+		view.frame_count = (uint16_t)walk.frame_count;
+		view.stop = walk.stop;
+	}
 	view.guessed = walk.guessed;
 	entry->stack_ref = keep_stack(&view);
 	struct wire_slot *slot = insert(entry);
@@ -223,7 +245,7 @@ static void capture(struct scratch *scratch, const struct walk_regs *caller)
 	record_encode_birth(birth, entry, &view, 0);
 	announce_birth(lifecycle_segment(), &lifecycle.map, slot, birth);
 	if (audit_is_due(&scratch->since_audit))
-		audit_tell(lifecycle_segment(), birth, caller);
+		audit(scratch, runtime, &walk, &view, caller);
 	count(&counters()->samples, 1);
 	update_gauges();
 }
