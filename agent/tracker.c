@@ -204,31 +204,31 @@ static uint32_t keep_stack(const struct stack_view *view)
 }
 
 /* Audits are of the walk: frames that an interpreter told of are not in them. */
-static void audit(struct scratch *scratch, const struct runtime *runtime,
-	const struct walk_result *walk, const struct stack_view *view,
-	const struct walk_regs *caller)
+static void audit(const struct scratch *scratch, const struct walk_result *walk,
+	struct stack_view *view, const struct walk_regs *caller)
 {
-	struct stack_view walked = *view;
-
-	if (runtime)
-		walked.frames = scratch->mixed.native;
-	walked.frame_count = (uint16_t)walk->frame_count;
-	walked.stop = walk->stop;
-	audit_tell(lifecycle_segment(), &scratch->birth, &walked, caller);
+	if (scratch->mixed.walked)
+		view->frames = scratch->mixed.native;
+	view->frame_count = (uint16_t)walk->frame_count;
+	view->stop = walk->stop;
+	audit_tell(lifecycle_segment(), &scratch->birth, view, caller);
 }
 
 static void capture(struct scratch *scratch, const struct walk_regs *caller)
 {
-	const struct runtime *runtime = runtime_current();
 	struct heap_map_entry *entry = &scratch->entry;
 	struct wire_birth *birth = &scratch->birth;
 	struct walk_result walk;
 	struct stack_view view = {.frames = birth->frames, .module_epoch = walk_epoch()};
 
-	if (__builtin_expect(runtime != NULL, 0)) {
-		view.frame_count =
-			(uint16_t)mixed_stack_capture(&scratch->mixed, runtime, lifecycle_segment(),
-				&scratch->memo, caller, &walk, birth->frames, &view.stop);
+	/* The walk is called from here, where there is the most of the stack left for it. */
+	if (__builtin_expect(runtime_current() != NULL, 0)) {
+		struct mixed_stack *mixed = &scratch->mixed;
+
+		walk_with_places(
+			&scratch->memo, caller, mixed->native, mixed->sp, WIRE_MAX_FRAMES, &walk);
+		view.frame_count = (uint16_t)mixed_stack_take(
+			mixed, lifecycle_segment(), &walk, birth->frames, &view.stop);
 	} else {
 		walk_with_memo(&scratch->memo, caller, birth->frames, WIRE_MAX_FRAMES, &walk);
 		view.frame_count = (uint16_t)walk.frame_count;
@@ -245,7 +245,7 @@ static void capture(struct scratch *scratch, const struct walk_regs *caller)
 	record_encode_birth(birth, entry, &view, 0);
 	announce_birth(lifecycle_segment(), &lifecycle.map, slot, birth);
 	if (audit_is_due(&scratch->since_audit))
-		audit(scratch, runtime, &walk, &view, caller);
+		audit(scratch, &walk, &view, caller);
 	count(&counters()->samples, 1);
 	update_gauges();
 }

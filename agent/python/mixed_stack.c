@@ -9,7 +9,6 @@
 #include <string.h>
 #include "python/runtime.h"
 #include "segment.h"
-#include "unwind/memo.h"
 #include "unwind/walk.h"
 
 struct merge {
@@ -99,24 +98,30 @@ static void count_sample(struct segment *segment, _Atomic uint64_t *counter)
 	segment_count(segment, counter, 1);
 }
 
-uint32_t mixed_stack_capture(struct mixed_stack *mixed, const struct runtime *runtime,
-	struct segment *segment, struct memo *memo, const struct walk_regs *caller,
-	struct walk_result *walk, uint64_t *out, uint8_t *stop)
+/* Native frames alone. */
+static uint32_t take_native(const struct mixed_stack *mixed, struct segment *segment,
+	enum frames_verdict verdict, uint64_t *out)
 {
+	if (verdict != FRAMES_NONE)
+		count_sample(segment, &segment->header->counters.python_skipped);
+	memcpy(out, mixed->native, mixed->walked * sizeof out[0]);
+	return mixed->walked;
+}
+
+uint32_t mixed_stack_take(struct mixed_stack *mixed, struct segment *segment,
+	const struct walk_result *walk, uint64_t *out, uint8_t *stop)
+{
+	const struct runtime *runtime = runtime_current();
 	struct wire_counters *counters = &segment->header->counters;
 	uint32_t total;
 
-	walk_with_places(memo, caller, mixed->native, mixed->sp, WIRE_MAX_FRAMES, walk);
-	enum frames_verdict verdict = walk->interrupted
-					      ? frames_ask(runtime)
-					      : frames_take(runtime, segment, &mixed->python);
+	mixed->walked = walk->frame_count;
 	*stop = walk->stop;
-	if (walk->interrupted || verdict != FRAMES_TAKEN) {
-		if (verdict != FRAMES_NONE)
-			count_sample(segment, &counters->python_skipped);
-		memcpy(out, mixed->native, walk->frame_count * sizeof out[0]);
-		return walk->frame_count;
-	}
+	if (walk->interrupted)
+		return take_native(mixed, segment, frames_ask(runtime), out);
+	enum frames_verdict verdict = frames_take(runtime, segment, &mixed->python);
+	if (verdict != FRAMES_TAKEN)
+		return take_native(mixed, segment, verdict, out);
 	unsigned merged =
 		mixed_stack_merge(mixed, walk->frame_count, walk->stop, runtime, out, &total);
 	count_sample(segment, &counters->python_samples);

@@ -8,23 +8,21 @@
 #include "python/frames.h"
 #include "spprof/wire/record.h"
 
-struct memo;
 struct runtime;
 struct segment;
-struct walk_regs;
 struct walk_result;
 
 struct mixed_stack {
+	uint32_t walked; /* how many return addresses; 0: this has never been used */
 	uint64_t native[WIRE_MAX_FRAMES];
 	uintptr_t sp[WIRE_MAX_FRAMES]; /* where each frame's part of the stack begins */
 	struct frames python;
 };
 
-/* Walks from `caller`, which puts the return addresses into mixed->native as `walk` says, and writes all frames to
- * `out`, room for WIRE_MAX_FRAMES, the innermost if there are more. Returns how many; *stop is why there are no more. */
-uint32_t mixed_stack_capture(struct mixed_stack *mixed, const struct runtime *runtime,
-	struct segment *segment, struct memo *memo, const struct walk_regs *caller,
-	struct walk_result *walk, uint64_t *out, uint8_t *stop);
+/* After walk_with_places() into mixed->native and mixed->sp, in a process with an interpreter: writes all frames to `out`,
+ * room for WIRE_MAX_FRAMES, the innermost if there are more. Returns how many; *stop is why there are no more. */
+uint32_t mixed_stack_take(struct mixed_stack *mixed, struct segment *segment,
+	const struct walk_result *walk, uint64_t *out, uint8_t *stop);
 
 enum mixed_stack_verdict {
 	MIXED_STACK_PAIRED = 0,
