@@ -1,12 +1,13 @@
 /*
  * The parts are put into the ring one after another and published together: a reader never waits
- * for the rest of one. The frames come from the BIRTH that was told before, the bytes straight from
- * the stack: they are in no buffer of the agent's.
+ * for the rest of one. The frames come from the walk, the bytes straight from the stack: they are in no
+ * buffer of the agent's.
  */
 #include "audit.h"
 #include "ring_producer.h"
 #include "segment.h"
 #include "spprof/wire/record.h"
+#include "stack_store.h"
 #include "thread_state.h"
 #include "unwind/stack_bounds.h"
 #include "unwind/walk.h"
@@ -58,10 +59,11 @@ static void put_parts(struct segment *segment, struct ring_lease *lease, struct 
 }
 
 void audit_tell_bytes(struct segment *segment, const struct wire_birth *birth,
-	const struct walk_regs *caller, const void *bytes, uint32_t size)
+	const struct stack_view *walked, const struct walk_regs *caller, const void *bytes,
+	uint32_t size)
 {
 	struct wire_counters *counters = &segment->header->counters;
-	uint32_t frames_size = birth->frame_count * (uint32_t)sizeof birth->frames[0];
+	uint32_t frames_size = walked->frame_count * (uint32_t)sizeof walked->frames[0];
 	uint32_t parts = parts_of(frames_size) + parts_of(size);
 	struct ring_lease lease;
 	struct wire_audit part = {
@@ -70,11 +72,11 @@ void audit_tell_bytes(struct segment *segment, const struct wire_birth *birth,
 		.pc = caller->pc,
 		.sp = caller->sp,
 		.fp = caller->fp,
-		.module_epoch = birth->module_epoch,
+		.module_epoch = walked->module_epoch,
 		.stack_bytes = (uint16_t)size,
-		.frame_count = birth->frame_count,
-		.stop = birth->stop,
-		.guessed = birth->guessed,
+		.frame_count = walked->frame_count,
+		.stop = walked->stop,
+		.guessed = walked->guessed,
 	};
 	uint32_t room = parts * (uint32_t)sizeof part + frames_size + size;
 
@@ -84,21 +86,21 @@ void audit_tell_bytes(struct segment *segment, const struct wire_birth *birth,
 		segment_count(segment, &counters->audits_dropped, 1);
 		return;
 	}
-	put_parts(segment, &lease, &part, birth->frames, frames_size);
+	put_parts(segment, &lease, &part, walked->frames, frames_size);
 	put_parts(segment, &lease, &part, bytes, size);
 	ring_producer_publish(&lease);
 	ring_producer_release(segment, &lease);
 	segment_count(segment, &counters->audits, 1);
 }
 
-void audit_tell(
-	struct segment *segment, const struct wire_birth *birth, const struct walk_regs *caller)
+void audit_tell(struct segment *segment, const struct wire_birth *birth,
+	const struct stack_view *walked, const struct walk_regs *caller)
 {
 	uint32_t size = readable_bytes(caller->sp);
 
-	if (size == 0 || birth->frame_count == 0) {
+	if (size == 0 || walked->frame_count == 0) {
 		segment_count(segment, &segment->header->counters.audits_foreign, 1);
 		return;
 	}
-	audit_tell_bytes(segment, birth, caller, (const void *)caller->sp, size);
+	audit_tell_bytes(segment, birth, walked, caller, (const void *)caller->sp, size);
 }

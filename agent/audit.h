@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct segment;
+struct stack_view;
 struct walk_regs;
 struct wire_birth;
 
@@ -35,9 +36,11 @@ static inline bool audit_is_due(uint32_t *since)
 	return true;
 }
 
-/* Of the sample that `birth` told of, whose walk began with `caller` on the running stack. */
-void audit_tell(
-	struct segment *segment, const struct wire_birth *birth, const struct walk_regs *caller);
+/* Of the sample that `birth` told of, whose walk began with `caller` on the running stack and found `walked`: native
+ * frames alone, which birth's need not be. */
+void audit_tell(struct segment *segment, const struct wire_birth *birth,
+	const struct stack_view *walked, const struct walk_regs *caller);
 /* The same for a copy of the stack elsewhere: `size` bytes, a multiple of 8, from caller->sp on. */
 void audit_tell_bytes(struct segment *segment, const struct wire_birth *birth,
-	const struct walk_regs *caller, const void *bytes, uint32_t size);
+	const struct stack_view *walked, const struct walk_regs *caller, const void *bytes,
+	uint32_t size);

@@ -22,6 +22,8 @@
 #include "platform/linux/raw_syscall.h"
 #include "platform/linux/seccomp_state.h"
 #include "private_memory.h"
+#include "python/codes.h"
+#include "python/runtime.h"
 #include "sampler.h"
 #include "settings.h"
 #include "thread_state.h"
@@ -213,8 +215,10 @@ static enum lifecycle_state set_up(void)
 	keep(&settings);
 	if (!make_map(&settings) || fork_word_make() != 0)
 		return LIFECYCLE_INERT;
+	runtime_look(!settings.no_python);
 	if (make_segment(segment, fork_word_generation(), WIRE_FLAG_FROM_START, now_ns) != 0)
 		return LIFECYCLE_INERT;
+	runtime_tell(segment);
 	offer_segment(segment);
 	interpose_new_try();
 	return LIFECYCLE_SAMPLING;
@@ -247,6 +251,8 @@ static bool settle_segment(struct segment *parents, uint32_t generation, uint64_
 	}
 	if (!made)
 		segment_init_private(segment);
+	codes_inherit(segment, parents);
+	runtime_tell(segment);
 	/* What the daemon wanted of the parent holds until it says otherwise. relaxed: see
 	 * segment.h. */
 	struct wire_control *control = &segment->header->control;
@@ -334,6 +340,16 @@ enum lifecycle_state lifecycle_enter(void)
 	/* [LIFE-1] release: pairs with the acquire above. */
 	atomic_store_explicit(&lifecycle.state, state, memory_order_release);
 	return state;
+}
+
+/* A child that nobody has settled yet has no segment of its own; settling tells. */
+void lifecycle_opening(const void *caller)
+{
+	int kept = errno;
+
+	if (runtime_look_at(caller) && !fork_word_is_child())
+		runtime_tell(lifecycle_segment());
+	errno = kept;
 }
 
 static void count_fork(void)

@@ -64,5 +64,8 @@ static inline struct segment *lifecycle_segment(void)
  * over the interval that the daemon wants. */
 bool lifecycle_listen(void);
 
+/* Before the object that `caller` lies in opens another: it may be an interpreter. */
+void lifecycle_opening(const void *caller);
+
 /* CLOCK_MONOTONIC to within a timer tick, never by a system call. */
 uint64_t lifecycle_now_ns(void);

@@ -7,6 +7,7 @@
 #pragma once
 #include <stdint.h>
 #include "heap_map.h"
+#include "python/mixed_stack.h"
 #include "spprof/wire/record.h"
 #include "unwind/memo.h"
 
@@ -14,7 +15,8 @@ struct scratch {
 	struct memo memo;
 	struct heap_map_entry entry; /* of the sample in hand */
 	uint32_t since_audit; /* samples captured here since one was audited; the holder's alone */
-	union {		      /* last, for a record's frames have no bound of their own */
+	struct mixed_stack mixed; /* in processes that run Python */
+	union {			  /* last, for a record's frames have no bound of their own */
 		struct wire_birth birth;
 		uint8_t bytes[WIRE_RECORD_MAX];
 	};

@@ -125,8 +125,7 @@ int segment_create(struct segment *segment, const struct segment_facts *facts)
 		.header = (struct wire_header *)base,
 		.rings = (struct wire_ring *)(base + WIRE_RINGS_OFFSET),
 		.data = base + WIRE_DATA_OFFSET,
-		.definitions = base +
-			       wire_definitions_offset(facts->ring_count, facts->ring_size),
+		.definitions = base + wire_definitions_offset(facts->ring_count, facts->ring_size),
 		.ring_count = facts->ring_count,
 		.ring_size = facts->ring_size,
 		.fd = (int)fd,

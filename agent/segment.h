@@ -14,7 +14,7 @@ struct segment {
 	struct wire_ring *rings;
 	uint8_t *data;
 	uint8_t *definitions; /* spprof/wire/definitions.h; NULL: no memfd */
-	uint32_t ring_count; /* 0: no memfd */
+	uint32_t ring_count;  /* 0: no memfd */
 	uint32_t ring_size;
 	int fd; /* -1: none. The program may have closed it: verify before each use. */
 	dev_t device;

@@ -69,11 +69,13 @@ void settings_read(struct settings *out)
 {
 	const char *disable = secure_getenv("SPPROF_DISABLE");
 	const char *children = secure_getenv("SPPROF_CHILDREN");
+	const char *python = secure_getenv("SPPROF_PYTHON");
 	const char *seed = secure_getenv("SPPROF_SEED");
 
 	*out = (struct settings){
 		.disabled = disable && *disable && !(disable[0] == '0' && disable[1] == '\0'),
 		.no_children = children && children[0] == '0' && children[1] == '\0',
+		.no_python = python && python[0] == '0' && python[1] == '\0',
 		.interval_bytes = SETTINGS_DEFAULT_INTERVAL,
 		.ceiling = SETTINGS_DEFAULT_CEILING,
 		.memory_bytes = SETTINGS_DEFAULT_MEMORY,

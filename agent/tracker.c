@@ -9,6 +9,7 @@
 #include "bloom_filter.h"
 #include "fork_word.h"
 #include "lifecycle.h"
+#include "python/runtime.h"
 #include "record_encode.h"
 #include "reentry_guard.h"
 #include "sampler.h"
@@ -202,6 +203,17 @@ static uint32_t keep_stack(const struct stack_view *view)
 	return stack;
 }
 
+/* Audits are of the walk: frames that an interpreter told of are not in them. */
+static void audit(const struct scratch *scratch, const struct walk_result *walk,
+	struct stack_view *view, const struct walk_regs *caller)
+{
+	if (scratch->mixed.walked)
+		view->frames = scratch->mixed.native;
+	view->frame_count = (uint16_t)walk->frame_count;
+	view->stop = walk->stop;
+	audit_tell(lifecycle_segment(), &scratch->birth, view, caller);
+}
+
 static void capture(struct scratch *scratch, const struct walk_regs *caller)
 {
 	struct heap_map_entry *entry = &scratch->entry;
@@ -209,9 +221,19 @@ static void capture(struct scratch *scratch, const struct walk_regs *caller)
 	struct walk_result walk;
 	struct stack_view view = {.frames = birth->frames, .module_epoch = walk_epoch()};
 
-	walk_with_memo(&scratch->memo, caller, birth->frames, WIRE_MAX_FRAMES, &walk);
-	view.frame_count = (uint16_t)walk.frame_count;
-	view.stop = walk.stop;
+	/* The walk is called from here, where there is the most of the stack left for it. */
+	if (__builtin_expect(runtime_current() != NULL, 0)) {
+		struct mixed_stack *mixed = &scratch->mixed;
+
+		walk_with_places(
+			&scratch->memo, caller, mixed->native, mixed->sp, WIRE_MAX_FRAMES, &walk);
+		view.frame_count = (uint16_t)mixed_stack_take(
+			mixed, lifecycle_segment(), &walk, birth->frames, &view.stop);
+	} else {
+		walk_with_memo(&scratch->memo, caller, birth->frames, WIRE_MAX_FRAMES, &walk);
+		view.frame_count = (uint16_t)walk.frame_count;
+		view.stop = walk.stop;
+	}
 	view.guessed = walk.guessed;
 	entry->stack_ref = keep_stack(&view);
 	struct wire_slot *slot = insert(entry);
@@ -223,7 +245,7 @@ static void capture(struct scratch *scratch, const struct walk_regs *caller)
 	record_encode_birth(birth, entry, &view, 0);
 	announce_birth(lifecycle_segment(), &lifecycle.map, slot, birth);
 	if (audit_is_due(&scratch->since_audit))
-		audit_tell(lifecycle_segment(), birth, caller);
+		audit(scratch, &walk, &view, caller);
 	count(&counters()->samples, 1);
 	update_gauges();
 }

@@ -144,6 +144,7 @@ struct journey {
 	uint16_t solid;	   /* frames before those */
 	uint16_t count;	   /* and with those */
 	uintptr_t context; /* of the signal whose interrupted frame comes next; 0: none */
+	bool interrupted;  /* there was such a frame */
 };
 
 _Static_assert(WIRE_MAX_FRAMES <= UINT16_MAX, "a journey counts a walk's frames");
@@ -159,6 +160,7 @@ static int step_signal(struct place *place, struct journey *journey)
 	place->sp = load(context + ARCH_SIGNAL_SP);
 	place->fp = load(context + ARCH_SIGNAL_FP);
 	journey->context = context;
+	journey->interrupted = true;
 	if (!place->pc) /* a call through a null pointer: the outermost frame is elsewhere */
 		return WIRE_STOP_NO_INFO;
 	stack_bounds_resume(bounds, place->sp);
@@ -366,9 +368,10 @@ static __attribute__((noinline)) bool is_sound(
 	return cfa > sp && !(cfa & 7) && stack_bounds_admit(bounds, slot, cfa);
 }
 
-/* `memo` is NULL or is not, wherever this is used. */
+/* `memo` and `places` are NULL or are not, wherever this is used. */
 static FOREIGN inline __attribute__((always_inline)) void walk(struct memo *memo,
-	const struct walk_regs *regs, uint64_t *frames, uint32_t max, struct walk_result *result)
+	const struct walk_regs *regs, uint64_t *frames, uintptr_t *places, uint32_t max,
+	struct walk_result *result)
 {
 	uintptr_t pc = regs->pc, sp = regs->sp, fp = regs->fp, lookup = pc - 1;
 	struct journey journey = {.chain = 0};
@@ -389,6 +392,8 @@ static FOREIGN inline __attribute__((always_inline)) void walk(struct memo *memo
 				next = memo_learn(
 					memo, next, count, sp, rule_cache_key(salt, lookup), rule);
 		}
+		if (places)
+			places[count] = sp;
 		frames[count++] = pc;
 		if (likely((rule & RULE_CACHE_SLOT_MASK) != RULE_CACHE_NOT_PLAIN)) {
 			uintptr_t cfa =
@@ -444,16 +449,24 @@ static FOREIGN inline __attribute__((always_inline)) void walk(struct memo *memo
 	result->frame_count = count;
 	result->stop = (uint8_t)stop;
 	result->guessed = (uint8_t)(journey.guessed < UINT8_MAX ? journey.guessed : UINT8_MAX);
+	if (places)
+		result->interrupted = journey.interrupted;
 }
 
 void walk_stack(
 	const struct walk_regs *regs, uint64_t *frames, uint32_t max, struct walk_result *result)
 {
-	walk(NULL, regs, frames, max, result);
+	walk(NULL, regs, frames, NULL, max, result);
 }
 
 __attribute__((nonnull)) void walk_with_memo(struct memo *memo, const struct walk_regs *regs,
 	uint64_t *frames, uint32_t max, struct walk_result *result)
 {
-	walk(memo, regs, frames, max, result);
+	walk(memo, regs, frames, NULL, max, result);
+}
+
+__attribute__((nonnull)) void walk_with_places(struct memo *memo, const struct walk_regs *regs,
+	uint64_t *frames, uintptr_t *places, uint32_t max, struct walk_result *result)
+{
+	walk(memo, regs, frames, places, max, result);
 }

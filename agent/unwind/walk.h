@@ -31,6 +31,7 @@ struct walk_result {
 	uint8_t stop;	      /* enum wire_stop */
 	uint8_t guessed; /* frames found by frame pointers alone, since nothing else is known of
 				 the code before them; saturated */
+	bool interrupted; /* of walk_with_places: one of the frames is one that a signal interrupted */
 };
 
 /* Once, at load, from the thread that runs main(). Never fails: without it the walk ends at once.
@@ -48,6 +49,11 @@ void walk_stack(
  * which only one walk may use at a time. */
 void walk_with_memo(struct memo *memo, const struct walk_regs *regs, uint64_t *frames, uint32_t max,
 	struct walk_result *result);
+
+/* That, and where each frame's part of the stack begins (`places`, room for max): the stack pointer
+ * after the return to frames[i]. Its part ends where the next one's begins. */
+void walk_with_places(struct memo *memo, const struct walk_regs *regs, uint64_t *frames,
+	uintptr_t *places, uint32_t max, struct walk_result *result);
 
 /* Forgets every cached rule. Any thread, never blocks. */
 void walk_flush(void);

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <string.h>
 #include "bloom_filter.h"
+#include "lifecycle.h"
 #include "next_allocator.h"
 #include "thread_state.h"
 #include "tracker.h"
@@ -286,6 +287,7 @@ SLOW void *told_dlopen(const char *file, int mode)
 /* A jump, so that the loader sees who has called; local.mk makes sure of that. */
 EXPORT void *dlopen(const char *file, int mode)
 {
+	lifecycle_opening(__builtin_return_address(0));
 	if (unlikely(walk_may_open(file)))
 		return told_dlopen(file, mode);
 	return next_allocator.dlopen(file, mode);

@@ -10,6 +10,7 @@
 #include "ring_producer.h"
 #include "segment.h"
 #include "spprof/wire/record.h"
+#include "stack_store.h"
 #include "support/tap_main.h"
 #include "thread_state.h"
 #include "unwind/walk.h"
@@ -23,6 +24,7 @@ static union {
 	struct wire_birth birth;
 	uint8_t bytes[WIRE_RECORD_MAX];
 } sample;
+static struct stack_view walked = {.frames = sample.birth.frames};
 static _Alignas(8) uint8_t stack[WIRE_AUDIT_STACK_MAX];
 static _Alignas(8) uint8_t payload[WIRE_AUDIT_PAYLOAD_MAX];
 static const struct walk_regs caller = {.pc = 0x1000, .sp = 0x7000, .fp = 0x7100};
@@ -42,7 +44,9 @@ static void setup(void)
 static void sampled(uint16_t frames)
 {
 	sample.birth = (struct wire_birth){.id = 77, .module_epoch = 5, .frame_count = frames};
-	sample.birth.stop = WIRE_STOP_END;
+	walked.frame_count = frames;
+	walked.module_epoch = 5;
+	walked.stop = WIRE_STOP_END;
 	for (uint16_t i = 0; i < frames; i++)
 		sample.birth.frames[i] = 0x1000 + i;
 }
@@ -110,7 +114,7 @@ START_TEST(frames_and_stack_come_in_parts_that_make_up_the_whole)
 		uint32_t frames_size = cases[i].frames * 8u;
 
 		sampled(cases[i].frames);
-		audit_tell_bytes(&segment, &sample.birth, &caller, stack, cases[i].bytes);
+		audit_tell_bytes(&segment, &sample.birth, &walked, &caller, stack, cases[i].bytes);
 		ck_assert_uint_eq(
 			collect(0, cases[i].frames, cases[i].bytes), frames_size + cases[i].bytes);
 		ck_assert_int_eq(memcmp(payload, sample.birth.frames, frames_size), 0);
@@ -127,7 +131,7 @@ START_TEST(half_of_each_ring_is_left_to_births)
 {
 	sampled(10);
 	for (int i = 0; i < 20; i++)
-		audit_tell_bytes(&segment, &sample.birth, &caller, stack, sizeof stack);
+		audit_tell_bytes(&segment, &sample.birth, &walked, &caller, stack, sizeof stack);
 	for (unsigned ring = 0; ring < RINGS; ring++)
 		ck_assert_uint_le(head(ring), RING_SIZE / 2);
 	ck_assert_uint_eq(counted(&segment.header->counters.audits), RINGS);
@@ -182,7 +186,7 @@ START_TEST(the_running_stack_is_told_from_the_caller_on)
 
 	__asm__ volatile("" : : "r"(mark) : "memory");
 	sampled(1);
-	audit_tell(&segment, &sample.birth, &here);
+	audit_tell(&segment, &sample.birth, &walked, &here);
 	ck_assert_uint_eq(counted(&segment.header->counters.audits), 1);
 	struct wire_audit *part = next_part(0);
 	ck_assert_uint_eq(part->sp, (uintptr_t)mark);
@@ -199,7 +203,7 @@ START_TEST(a_stack_that_is_not_the_threads_own_is_left_out)
 	struct walk_regs here = {.pc = 0x1000, .sp = (uintptr_t)foreign + 512};
 
 	sampled(1);
-	audit_tell(&segment, &sample.birth, &here);
+	audit_tell(&segment, &sample.birth, &walked, &here);
 	ck_assert_uint_eq(counted(&segment.header->counters.audits), 0);
 	ck_assert_uint_eq(counted(&segment.header->counters.audits_foreign), 1);
 	ck_assert_uint_eq(head(0), 0);
@@ -214,7 +218,7 @@ enum { COROUTINE_BYTES = 8192, THREAD_BYTES = 4 << 20 };
 static void tell_from_coroutine(uint8_t *top)
 {
 	struct walk_regs here = {.pc = 0x1000, .sp = (uintptr_t)top - 64};
-	audit_tell(&segment, &sample.birth, &here);
+	audit_tell(&segment, &sample.birth, &walked, &here);
 }
 
 /* Two stacks of coroutines lie right below this thread's. */

@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""Python frames in the stacks of samples, against what the interpreter says of itself (TAP): names, files and lines.
+
+For each CPython on PATH and in SPPROF_TEST_PYTHONS (paths, separated by colons). Reads the worker's segment itself, with
+decoders of its own.
+"""
+import collections
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from profiled import AGENT, SRC, need  # noqa: E402
+from tap import Tap  # noqa: E402
+from worker_segment import Segment  # noqa: E402
+
+PROGRAM = os.path.join(SRC, "tests", "programs", "python_kinds.py")
+KINDS = ["recursion", "lambda", "property", "getattr", "generator", "coroutine", "sort callback", "metaclass", "exec", "__del__",
+         "threads", "GIL released", "many lines", "closure", "exception", "subinterpreter", "greenlet"]
+WANTED = ["3.9", "3.10", "3.11", "3.12", "3.13", "3.14"]
+REUSED = 4000
+STOP_END = 0
+FRAMES = 1  # WIRE_PYTHON_FRAMES
+
+
+def interpreters():
+    """{what it says it is: path}, each binary once."""
+    paths = os.environ.get("SPPROF_TEST_PYTHONS", "").split(":")
+    paths += [shutil.which(name) for name in ["python3", *("python" + version for version in WANTED)]]
+    paths += ["/usr/bin/python3"]
+    found = {}
+    for path in filter(None, paths):
+        said = subprocess.run([path, "-c", "import platform, sys, sysconfig; print(sys.executable); print(platform."
+                               "python_implementation(), platform.python_version(), sysconfig.get_config_var('ABIFLAGS') or '')"],
+                              capture_output=True, text=True)
+        if said.returncode == 0 and os.access(said.stdout.splitlines()[0], os.X_OK):
+            binary, name = said.stdout.splitlines()
+            if os.path.realpath(binary) not in map(os.path.realpath, found.values()):
+                found[f"{name.strip()} ({binary})"] = binary
+    return found
+
+
+class Run:
+    """One run of PROGRAM: what it says of its stacks, and what its samples say."""
+
+    def __init__(self, python, kinds, **env):
+        environment = dict(os.environ, LD_PRELOAD=AGENT, SPPROF_SOCKET="/nonexistent", SPPROF_RATE="1M", SPPROF_CEILING="0",
+                           SPPROF_AUDIT="0", SPPROF_TEST_KINDS=kinds, SPPROF_TEST_REUSED=str(REUSED), **env)
+        self.expected, self.skipped, self.births = {}, {}, {}
+        self.process = subprocess.Popen([python, "-X", "utf8", PROGRAM], env=environment, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True, encoding="utf-8")
+        self.segment = None
+        for line in self.process.stdout:
+            self.take(json.loads(line))
+        self.process.stdin.close()
+        self.process.wait()
+
+    def take(self, said):
+        if "frames" in said:
+            self.expected[said["size"]] = said["kind"], [tuple(frame) for frame in said["frames"]]
+        elif "skip" in said:
+            self.skipped[said["skip"]] = said["why"]
+        else:
+            self.synchronise()
+
+    def synchronise(self):
+        if self.segment is None:
+            self.segment = Segment(self.process.pid)
+        for birth in self.segment.drain():
+            self.births[birth["size"]] = birth, self.segment.python_frames(birth)
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def close(self):
+        if self.segment:
+            self.segment.close()
+        self.process.stdout.close()
+
+
+def compare(expected, got):
+    """None, or lines that say where the two differ."""
+    if expected == got:
+        return None
+    lines = [f"{len(expected)} frames by the interpreter, {len(got)} by the agent"]
+    for i in range(max(len(expected), len(got))):
+        ours, theirs = (frames[i] if i < len(frames) else None for frames in (got, expected))
+        lines.append(f"{'  ' if ours == theirs else '! '}{theirs} | {ours}")
+    return lines
+
+
+def is_paired(birth):
+    """Behind the outermost group there is still the native frame that called the evaluator, or main's callers."""
+    return birth["stop"] != STOP_END or birth["frames"][-1] >> 60 == 0
+
+
+def judge_kinds(tap, name, run):
+    bad, seen = collections.defaultdict(list), collections.Counter()
+    for size, (kind, frames) in run.expected.items():
+        seen[kind] += 1
+        if size not in run.births:
+            bad[kind].append(f"no sample of {size} bytes")
+            continue
+        birth, got = run.births[size]
+        bad[kind] += compare(frames, got) or []
+        if not is_paired(birth):
+            bad[kind].append("frames at the stack's end: their evaluator was not found")
+    for kind in KINDS:
+        if kind in run.skipped:
+            tap.skip(f"{name}: {kind}", run.skipped[kind])
+        else:
+            tap.ok(seen[kind] and not bad[kind], f"{name}: {kind}: {seen[kind]} stacks as sys._getframe has them", bad[kind])
+
+
+def judge(tap, name, python):
+    run = Run(python, "all")
+    if not run.segment:
+        tap.ok(False, f"{name} runs under the agent")
+        return
+    state, version = run.segment.python()
+    tap.ok(state == FRAMES, f"{name} is recognised, as version {version:#x}", f"state {state}")
+    judge_kinds(tap, name, run)
+    counters = {counter: run.segment.counter(counter) for counter in
+                ("python_samples", "python_skipped", "python_unpaired", "codes", "codes_not_kept")}
+    tap.ok(counters["python_unpaired"] == 0 and counters["python_skipped"] == 0 and counters["codes_not_kept"] == 0,
+           f"{name}: each group of frames has its evaluator, each code is kept", str(counters))
+    run.close()
+    judge_reused(tap, name, python)
+
+
+def judge_reused(tap, name, python):
+    run = Run(python, "reused")
+    wrong = [size for size, (_, frames) in run.expected.items() if size not in run.births or compare(frames, run.births[size][1])]
+    details = [f"{size}: " + "; ".join(compare(run.expected[size][1], run.births[size][1]) if size in run.births else ["none"])
+               for size in wrong[:3]]
+    tap.ok(len(run.expected) == REUSED and not wrong, f"{name}: of {len(run.expected)} functions at addresses that are used "
+           f"again {len(wrong)} have a wrong stack", details)
+    run.close()
+
+
+def judge_off(tap, name, python):
+    run = Run(python, "all", SPPROF_PYTHON="0")
+    words = [frame for birth, _ in run.births.values() for frame in birth["frames"] if frame >> 60]
+    tap.ok(run.births and not words and run.segment.python()[0] == 2, f"{name}: SPPROF_PYTHON=0 leaves native frames alone")
+    run.close()
+
+
+def main():
+    need()
+    tap = Tap()
+    found = interpreters()
+    for version in WANTED:
+        if not any(re.match(rf"CPython {re.escape(version)}\.", name) for name in found):
+            tap.skip(f"CPython {version}", "not on PATH, not in SPPROF_TEST_PYTHONS")
+    for name, python in found.items():
+        if re.match(r"CPython 3\.(9|1[0-4])\.", name):
+            judge(tap, name, python)
+    for name, python in list(found.items())[:1]:
+        judge_off(tap, name, python)
+    tap.done()
+
+
+main()
