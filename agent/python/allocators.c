@@ -3,9 +3,8 @@
  * lock. That a call is under way in the old functions meanwhile does not matter, nor that a block
  * comes from the old ones and goes to the new, which pass on what they do not know.
  *
- * At load the tables are as they were compiled: pymalloc in both domains, or mimalloc, which has
- * functions of its own for each, or malloc as in RAW. Later they may be anybody's, so there only
- * what was seen at load is taken to be pymalloc again.
+ * At load the tables are as they were compiled, so pymalloc is known by them. Later they may be
+ * anybody's, so only what was seen at load is taken to be pymalloc again.
  *
  * Whether something was put back from before ours cannot be asked: a table that is not ours may be
  * one that leads to ours. It is told from threads that hold the lock and come here again and again
@@ -36,6 +35,7 @@ enum phase {
 static struct {
 	void (*get)(int domain, struct object_allocator *out);
 	void (*set)(int domain, const struct object_allocator *allocator);
+	void *(*raw_realloc)(void *address, size_t size);
 	const void *(*current)(void);
 	const void *(*mine)(void); /* NULL: `current` is the calling thread's alone */
 	struct object_allocator first[OBJECT_DOMAINS];
@@ -53,14 +53,16 @@ static bool find_functions(void)
 {
 	void *get = dlsym(RTLD_DEFAULT, "PyMem_GetAllocator");
 	void *set = dlsym(RTLD_DEFAULT, "PyMem_SetAllocator");
+	void *raw_realloc = dlsym(RTLD_DEFAULT, "PyMem_RawRealloc");
 	void *own = dlsym(RTLD_DEFAULT, "PyThreadState_GetUnchecked");
 	void *global = dlsym(RTLD_DEFAULT, "_PyThreadState_UncheckedGet");
 	void *mine = dlsym(RTLD_DEFAULT, "PyGILState_GetThisThreadState");
 
-	if (!get || !set || !(own || (global && mine)))
+	if (!get || !set || !raw_realloc || !(own || (global && mine)))
 		return false;
 	python.get = (__typeof__(python.get))get;
 	python.set = (__typeof__(python.set))set;
+	python.raw_realloc = (__typeof__(python.raw_realloc))raw_realloc;
 	python.current = (__typeof__(python.current))(own ? own : global);
 	python.mine = own ? NULL : (__typeof__(python.mine))mine;
 	return true;
@@ -92,11 +94,14 @@ static bool is_mallocs(const struct object_allocator *tables)
 	return tables[OBJECT_DOMAIN_OBJ].malloc == tables[OBJECT_DOMAIN_RAW].malloc;
 }
 
-/* Debug hooks have a context; a debug build has them from the beginning. */
-static bool is_interpreters_own(const struct object_allocator *tables)
+/* Compiled in as it is, pymalloc serves both domains by the same functions; mimalloc has some for
+ * each, and debug hooks have a context. */
+static bool is_pymalloc(const struct object_allocator *tables)
 {
-	return !is_mallocs(tables) && !tables[OBJECT_DOMAIN_MEM].context &&
-	       !tables[OBJECT_DOMAIN_OBJ].context;
+	const struct object_allocator *mem = &tables[OBJECT_DOMAIN_MEM];
+	const struct object_allocator *obj = &tables[OBJECT_DOMAIN_OBJ];
+
+	return !is_mallocs(tables) && mem->malloc == obj->malloc && !mem->context && !obj->context;
 }
 
 static bool same(const struct object_allocator *a, const struct object_allocator *b)
@@ -130,11 +135,9 @@ static void publish(void)
 		;
 }
 
-static enum wire_objects take_directly(const struct object_allocator *now)
+static enum wire_objects stand_before(const struct object_allocator *now)
 {
-	bool split = now[OBJECT_DOMAIN_MEM].malloc != now[OBJECT_DOMAIN_OBJ].malloc;
-
-	object_hooks_direct(split ? OBJECT_HOOKS_ALL : OBJECT_HOOKS_SMALL, now, python.direct);
+	object_hooks_direct(now, python.raw_realloc, python.direct);
 	write_tables(python.direct);
 	return WIRE_OBJECTS_SAMPLED;
 }
@@ -156,8 +159,8 @@ bool allocators_load(bool wanted)
 		return false;
 	}
 	read_tables(python.first);
-	if (is_interpreters_own(python.first))
-		tell(take_directly(python.first));
+	if (is_pymalloc(python.first))
+		tell(stand_before(python.first));
 	publish();
 	sampler_set_tick(LOOK_TICK);
 	/* [OBJ-1] release: the tables and functions; pairs with acquire in allocators_look. */
