@@ -22,6 +22,7 @@
 #include "platform/linux/raw_syscall.h"
 #include "platform/linux/seccomp_state.h"
 #include "private_memory.h"
+#include "python/allocators.h"
 #include "python/codes.h"
 #include "python/runtime.h"
 #include "sampler.h"
@@ -48,6 +49,7 @@ static struct {
 	uint32_t ring_count;
 	bool has_seed;
 	bool no_children;
+	bool no_objects;
 	bool has_socket_dir;
 	char socket_dir[108]; /* as much as fits a socket's address; the program may change its
 				 environment */
@@ -147,6 +149,7 @@ static void keep(const struct settings *settings)
 	kept.ring_count = ring_count();
 	kept.has_seed = settings->has_seed;
 	kept.no_children = settings->no_children;
+	kept.no_objects = settings->no_objects;
 	if (settings->socket_dir && strlen(settings->socket_dir) < sizeof kept.socket_dir) {
 		strcpy(kept.socket_dir, settings->socket_dir);
 		kept.has_socket_dir = true;
@@ -376,7 +379,8 @@ extern void *__dso_handle __attribute__((visibility("hidden")));
 
 __attribute__((constructor(101))) static void lifecycle_load(void)
 {
-	lifecycle_enter();
+	if (lifecycle_enter() == LIFECYCLE_SAMPLING && allocators_load(!kept.no_objects))
+		hurry();
 	/* Only hints: a child that was made without these handlers settles all the same. */
 	if (__register_atfork)
 		__register_atfork(count_fork, NULL, hurry, __dso_handle);

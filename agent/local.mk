@@ -43,6 +43,8 @@ libspprof_agent_la_SOURCES = \
 	agent/tracker.c \
 	agent/public_api.c \
 	agent/attach.c \
+	agent/python/allocators.c agent/python/allocators.h \
+	agent/python/object_hooks.c agent/python/object_hooks.h \
 	agent/platform/linux/next_allocator.c \
 	agent/platform/linux/interpose_malloc.c \
 	agent/platform/linux/interpose_new.c

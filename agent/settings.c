@@ -65,17 +65,23 @@ static void read_size(const char *name, uint64_t min, uint64_t max, uint64_t *ou
 		*out = value;
 }
 
+static bool is_zero(const char *name)
+{
+	const char *text = secure_getenv(name);
+
+	return text && text[0] == '0' && text[1] == '\0';
+}
+
 void settings_read(struct settings *out)
 {
 	const char *disable = secure_getenv("SPPROF_DISABLE");
-	const char *children = secure_getenv("SPPROF_CHILDREN");
-	const char *python = secure_getenv("SPPROF_PYTHON");
 	const char *seed = secure_getenv("SPPROF_SEED");
 
 	*out = (struct settings){
 		.disabled = disable && *disable && !(disable[0] == '0' && disable[1] == '\0'),
-		.no_children = children && children[0] == '0' && children[1] == '\0',
-		.no_python = python && python[0] == '0' && python[1] == '\0',
+		.no_children = is_zero("SPPROF_CHILDREN"),
+		.no_python = is_zero("SPPROF_PYTHON"),
+		.no_objects = is_zero("SPPROF_PYTHON_OBJECTS"),
 		.interval_bytes = SETTINGS_DEFAULT_INTERVAL,
 		.ceiling = SETTINGS_DEFAULT_CEILING,
 		.memory_bytes = SETTINGS_DEFAULT_MEMORY,

@@ -4,6 +4,7 @@
  * access, so nothing here is trusted for memory safety.
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 struct thread_state {
@@ -25,6 +26,18 @@ _Static_assert(sizeof(struct thread_state) == 56,
 	"the agent may use 64 bytes of TLS; 8 are stack_bounds'");
 
 extern __thread struct thread_state thread_state __attribute__((tls_model("initial-exec")));
+
+/* Counts an allocation of `size` bytes that is unremarkable. False: it reached the countdown, which is
+ * unchanged. */
+static inline __attribute__((always_inline)) bool thread_state_pass(uint64_t size)
+{
+	uint64_t countdown = thread_state.countdown;
+
+	if (__builtin_expect(size >= countdown, 0))
+		return false;
+	thread_state.countdown = countdown - size;
+	return true;
+}
 
 /* Once, at load: finds out where libc keeps a thread's id. May leave an error for dlerror(). */
 void thread_state_init(void);

@@ -9,6 +9,7 @@
 #include "bloom_filter.h"
 #include "fork_word.h"
 #include "lifecycle.h"
+#include "python/allocators.h"
 #include "python/runtime.h"
 #include "record_encode.h"
 #include "reentry_guard.h"
@@ -113,6 +114,7 @@ bool tracker_decide(size_t size, uint64_t *interval_bytes)
 	count(&counters()->services, 1);
 	sampler_look(lifecycle_now_ns(), crowd());
 	take_turn();
+	allocators_look();
 	return false;
 }
 
@@ -214,7 +216,7 @@ static void audit(const struct scratch *scratch, const struct walk_result *walk,
 	audit_tell(lifecycle_segment(), &scratch->birth, view, caller);
 }
 
-static void capture(struct scratch *scratch, const struct walk_regs *caller)
+static bool capture(struct scratch *scratch, const struct walk_regs *caller)
 {
 	struct heap_map_entry *entry = &scratch->entry;
 	struct wire_birth *birth = &scratch->birth;
@@ -240,7 +242,7 @@ static void capture(struct scratch *scratch, const struct walk_regs *caller)
 	if (!slot) {
 		stack_store_release(&lifecycle.stacks, entry->stack_ref);
 		lose(WIRE_LOSS_MAP_FULL, sampler_weight(entry->size_bytes, entry->interval_bytes));
-		return;
+		return false;
 	}
 	record_encode_birth(birth, entry, &view, 0);
 	announce_birth(lifecycle_segment(), &lifecycle.map, slot, birth);
@@ -248,17 +250,19 @@ static void capture(struct scratch *scratch, const struct walk_regs *caller)
 		audit(scratch, &walk, &view, caller);
 	count(&counters()->samples, 1);
 	update_gauges();
+	return true;
 }
 
-void tracker_birth(
+bool tracker_birth(
 	void *address, size_t size, uint64_t interval_bytes, const struct walk_regs *caller)
 {
 	struct thread_state *thread = &thread_state;
+	bool kept = false;
 	uint64_t word;
 
 	if (!reentry_guard_enter(thread)) {
 		lose(WIRE_LOSS_REENTRY, sampler_weight(size, interval_bytes));
-		return;
+		return false;
 	}
 	uint64_t now_ns = lifecycle_now_ns();
 	uint32_t tid = thread_state_tid();
@@ -271,7 +275,7 @@ void tracker_birth(
 			.birth_ns = now_ns,
 			.tid = tid,
 		};
-		capture(scratch, caller);
+		kept = capture(scratch, caller);
 		scratch_pool_release(scratch, word);
 	} else {
 		lose(WIRE_LOSS_NO_SCRATCH, sampler_weight(size, interval_bytes));
@@ -282,6 +286,8 @@ void tracker_birth(
 		now_ns, heap_map_crowded(&lifecycle.map) || stack_store_crowded(&lifecycle.stacks));
 	take_turn();
 	reentry_guard_leave(thread);
+	allocators_look();
+	return kept;
 }
 
 /* While another thread settles the child there is nobody to tell, and BUSY and LIMBO would be taken

@@ -17,8 +17,9 @@ struct wire_slot;
 /* An allocation of `size` bytes reached the countdown. True: once it has succeeded, tell
  * tracker_birth. */
 bool tracker_decide(size_t size, uint64_t *interval_bytes);
-/* `address` (not NULL) was just allocated and not yet returned to the program. */
-void tracker_birth(
+/* `address` (not NULL) was just allocated and not yet returned to the program. False: the sample was
+ * lost. */
+bool tracker_birth(
 	void *address, size_t size, uint64_t interval_bytes, const struct walk_regs *caller);
 /* Before `address` is really freed; it passed the filter's first bit. */
 void tracker_death(void *address);

@@ -24,16 +24,6 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-static inline bool pass(size_t size)
-{
-	uint64_t countdown = thread_state.countdown;
-
-	if (unlikely(size >= countdown))
-		return false;
-	thread_state.countdown = countdown - size;
-	return true;
-}
-
 static bool decide(size_t size, uint64_t *interval_bytes)
 {
 	return size <= PTRDIFF_MAX && tracker_decide(size, interval_bytes);
@@ -53,7 +43,7 @@ SLOW void *slow_malloc(size_t size)
 
 EXPORT void *malloc(size_t size)
 {
-	if (likely(pass(size)))
+	if (likely(thread_state_pass(size)))
 		return next_allocator.malloc(size);
 	return slow_malloc(size);
 }
@@ -76,7 +66,8 @@ EXPORT void *calloc(size_t count, size_t size)
 {
 	size_t bytes;
 
-	if (likely(!__builtin_mul_overflow(count, size, &bytes)) && likely(pass(bytes)))
+	if (likely(!__builtin_mul_overflow(count, size, &bytes)) &&
+		likely(thread_state_pass(bytes)))
 		return next_allocator.calloc(count, size);
 	return slow_calloc(count, size);
 }
@@ -122,7 +113,7 @@ SLOW void *slow_realloc(void *address, size_t size)
 	uint64_t interval_bytes;
 	void *block;
 
-	bool sampled = !pass(size) && decide(size, &interval_bytes);
+	bool sampled = !thread_state_pass(size) && decide(size, &interval_bytes);
 	if (unlikely(next_allocator_is_bootstrap(address))) {
 		block = leave_bootstrap(address, size);
 	} else {
@@ -141,7 +132,7 @@ SLOW void *slow_realloc(void *address, size_t size)
 
 EXPORT void *realloc(void *address, size_t size)
 {
-	if (likely(!bloom_filter_first((uintptr_t)address)) && likely(pass(size)))
+	if (likely(!bloom_filter_first((uintptr_t)address)) && likely(thread_state_pass(size)))
 		return next_allocator.realloc(address, size);
 	return slow_realloc(address, size);
 }
@@ -181,7 +172,7 @@ SLOW int slow_posix_memalign(void **out, size_t alignment, size_t size)
 
 EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
 {
-	if (likely(pass(size)))
+	if (likely(thread_state_pass(size)))
 		return next_allocator.posix_memalign(out, alignment, size);
 	return slow_posix_memalign(out, alignment, size);
 }
@@ -203,14 +194,14 @@ SLOW void *slow_aligned(size_t alignment, size_t size, aligned_function next)
 
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
-	if (likely(pass(size)))
+	if (likely(thread_state_pass(size)))
 		return next_allocator.aligned_alloc(alignment, size);
 	return slow_aligned(alignment, size, next_allocator.aligned_alloc);
 }
 
 EXPORT void *memalign(size_t alignment, size_t size)
 {
-	if (likely(pass(size)))
+	if (likely(thread_state_pass(size)))
 		return next_allocator.memalign(alignment, size);
 	return slow_aligned(alignment, size, next_allocator.memalign);
 }
@@ -229,14 +220,14 @@ SLOW void *slow_page(size_t size, page_function next)
 
 EXPORT void *valloc(size_t size)
 {
-	if (likely(pass(size)))
+	if (likely(thread_state_pass(size)))
 		return next_allocator.valloc(size);
 	return slow_page(size, next_allocator.valloc);
 }
 
 EXPORT void *pvalloc(size_t size)
 {
-	if (likely(pass(size)))
+	if (likely(thread_state_pass(size)))
 		return next_allocator.pvalloc(size);
 	return slow_page(size, next_allocator.pvalloc);
 }
