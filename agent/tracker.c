@@ -229,8 +229,8 @@ static bool capture(struct scratch *scratch, const struct walk_regs *caller)
 
 		walk_with_places(
 			&scratch->memo, caller, mixed->native, mixed->sp, WIRE_MAX_FRAMES, &walk);
-		view.frame_count = (uint16_t)mixed_stack_take(
-			mixed, lifecycle_segment(), &walk, birth->frames, &view.stop);
+		view.frame_count = (uint16_t)mixed_stack_take(mixed, runtime_current(),
+			lifecycle_segment(), &walk, birth->frames, &view.stop);
 	} else {
 		walk_with_memo(&scratch->memo, caller, birth->frames, WIRE_MAX_FRAMES, &walk);
 		view.frame_count = (uint16_t)walk.frame_count;

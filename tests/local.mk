@@ -14,6 +14,7 @@ if ENABLE_TESTS
 include tests/support/local.mk
 include tests/programs/local.mk
 include tests/unit/agent/local.mk
+include tests/unit/python/local.mk
 include tests/unit/unwind/local.mk
 include tests/unit/model/local.mk
 include tests/unit/ingest/local.mk

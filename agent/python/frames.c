@@ -29,8 +29,8 @@
 #include "segment.h"
 #include "unwind/arch.h"
 
-/* Beyond the frames that are taken, so many more are looked at for where their call of the evaluator is. */
-#define MAX_MORE 2048
+/* So many frames are looked at, shims and those that are passed over included. */
+#define MAX_LOOKED 4096
 
 static uintptr_t pointer_at(uintptr_t address)
 {
@@ -147,17 +147,16 @@ static void take_shim_frames(const struct runtime *runtime, struct segment *segm
 	if (layout->cframe_holds_frame)
 		frame = pointer_at(state + layout->state_cframe) + layout->cframe_frame;
 	frame = is_plausible(frame) ? pointer_at(frame) : 0;
-	for (int more = MAX_MORE; is_plausible(frame) && more > 0;
-		frame = pointer_at(frame + layout->frame_previous)) {
+	for (int left = MAX_LOOKED; is_plausible(frame) && left > 0;
+		left--, frame = pointer_at(frame + layout->frame_previous)) {
 		uint8_t owner = *(const volatile uint8_t *)(frame + layout->frame_owner);
 
 		if (owner >= layout->first_shim_owner) {
 			close_group(frames, frame);
 			if (frames->count == WIRE_MAX_FRAMES)
 				return;
-		} else if (frames->count == WIRE_MAX_FRAMES) {
-			more--;
-		} else if (!add(runtime, segment, frames, frame)) {
+		} else if (frames->count < WIRE_MAX_FRAMES &&
+			   !add(runtime, segment, frames, frame)) {
 			break;
 		}
 	}

@@ -108,10 +108,9 @@ static uint32_t take_native(const struct mixed_stack *mixed, struct segment *seg
 	return mixed->walked;
 }
 
-uint32_t mixed_stack_take(struct mixed_stack *mixed, struct segment *segment,
-	const struct walk_result *walk, uint64_t *out, uint8_t *stop)
+uint32_t mixed_stack_take(struct mixed_stack *mixed, const struct runtime *runtime,
+	struct segment *segment, const struct walk_result *walk, uint64_t *out, uint8_t *stop)
 {
-	const struct runtime *runtime = runtime_current();
 	struct wire_counters *counters = &segment->header->counters;
 	uint32_t total;
 

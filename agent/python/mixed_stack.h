@@ -21,8 +21,8 @@ struct mixed_stack {
 
 /* After walk_with_places() into mixed->native and mixed->sp, in a process with an interpreter: writes all frames to `out`,
  * room for WIRE_MAX_FRAMES, the innermost if there are more. Returns how many; *stop is why there are no more. */
-uint32_t mixed_stack_take(struct mixed_stack *mixed, struct segment *segment,
-	const struct walk_result *walk, uint64_t *out, uint8_t *stop);
+uint32_t mixed_stack_take(struct mixed_stack *mixed, const struct runtime *runtime,
+	struct segment *segment, const struct walk_result *walk, uint64_t *out, uint8_t *stop);
 
 enum mixed_stack_verdict {
 	MIXED_STACK_PAIRED = 0,
