@@ -5,6 +5,7 @@
 #include "spprof/spprof.h"
 #include "fork_word.h"
 #include "lifecycle.h"
+#include "mark_ring.h"
 #include "sampler.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -115,4 +116,17 @@ EXPORT int spprof_agent_stats(struct spprof_stats *out, size_t size)
 	fill(&stats);
 	__builtin_memcpy(out, &stats, size < sizeof stats ? size : sizeof stats);
 	return SPPROF_OK;
+}
+
+/* Without a name nothing is written: one load. */
+EXPORT uint64_t spprof_agent_mark(const char *name)
+{
+	if (usable() != SPPROF_OK)
+		return 0;
+	/* relaxed: a thread's own ids are drawn in its order, and it knows of others' by whatever made it
+	 * wait for them. */
+	uint64_t next = atomic_load_explicit(&lifecycle.map.next_id, memory_order_relaxed) + 1;
+	if (!name)
+		return next;
+	return mark_ring_add(lifecycle_segment(), name, next, lifecycle_now_ns()) ? next : 0;
 }
