@@ -36,9 +36,17 @@ static int change(enum lifecycle_stop to)
 	return error;
 }
 
+/* Others hear of it at their next tick; who said it may expect that it holds from here on. */
+static int heard(int error)
+{
+	if (error == SPPROF_OK)
+		sampler_restart(&thread_state);
+	return error;
+}
+
 EXPORT int spprof_agent_start(void)
 {
-	return change(LIFECYCLE_RUNNING);
+	return heard(change(LIFECYCLE_RUNNING));
 }
 
 EXPORT int spprof_agent_stop(void)
@@ -59,7 +67,7 @@ EXPORT int spprof_agent_set_interval(uint64_t interval_bytes)
 		return SPPROF_ERROR_INVALID;
 	if (error == SPPROF_OK)
 		sampler_set_interval(interval_bytes);
-	return error;
+	return heard(error);
 }
 
 static uint32_t state_now(const struct wire_control *control)

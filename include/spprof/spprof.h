@@ -70,7 +70,8 @@ __attribute__((__weak__, __visibility__("default"))) uint64_t spprof_agent_mark(
 #define SPPROF_ADDRESS(variable, name) ((variable) = (name))
 #endif
 
-/* Samples again after spprof_stop. SPPROF_OK also when it was not stopped. An operator's stop stays in force. */
+/* Samples again after spprof_stop: this thread at once, others within 4 MiB of allocations. SPPROF_OK also when it was not
+ * stopped. An operator's stop stays in force. */
 static inline int spprof_start(void)
 {
 	int (*start)(void);
@@ -97,8 +98,8 @@ static inline int spprof_shutdown(void)
 	return shut_down ? shut_down() : SPPROF_ERROR_NOT_LOADED;
 }
 
-/* Mean bytes between sample points, 1 to 2^40; 0: as the program was started. Threads take it over within 4 MiB of
- * allocations; what was sampled before keeps its weight. */
+/* Mean bytes between sample points, 1 to 2^40; 0: as the program was started. The calling thread
+ * takes it over at once, others within 4 MiB of allocations; what was sampled before keeps its weight. */
 static inline int spprof_set_interval(uint64_t interval_bytes)
 {
 	int (*set_interval)(uint64_t);

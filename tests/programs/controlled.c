@@ -136,8 +136,21 @@ static void change_the_interval(void)
 	for (int i = 0; i < 100; i++)
 		free(malloc(BLOCK_SIZE));
 	check(stats().samples <= before + 1, "hardly anything is sampled under it");
+	for (int i = 0; i < 2 * (4 << 20) / BLOCK_SIZE; i++)
+		free(malloc(BLOCK_SIZE)); /* the next tick is up to 4 MiB away */
 	check(spprof_set_interval(2048) == SPPROF_OK && stats().interval_bytes == 2048,
 		"a small one is taken");
+	before = stats().samples;
+	for (int i = 0; i < 100; i++)
+		free(malloc(BLOCK_SIZE));
+	check(stats().samples > before + 50, "by this thread at once");
+	spprof_stop();
+	free(malloc(BLOCK_SIZE));
+	spprof_start();
+	before = stats().samples;
+	for (int i = 0; i < 100; i++)
+		free(malloc(BLOCK_SIZE));
+	check(stats().samples > before + 50, "a start holds for this thread at once");
 	pthread_barrier_wait(&changed);
 	pthread_join(thread, NULL);
 	check(samples_of_late_thread > 1000,
