@@ -20,6 +20,7 @@ libagent_la_SOURCES = \
 	agent/private_memory.c agent/private_memory.h \
 	agent/segment.c agent/segment.h agent/version.h \
 	agent/ring_producer.c agent/ring_producer.h \
+	agent/mark_ring.c agent/mark_ring.h \
 	agent/scratch_pool.c agent/scratch_pool.h \
 	agent/settings.c agent/settings.h \
 	agent/announce.c agent/announce.h \

@@ -5,6 +5,7 @@
 #include "spprof/spprof.h"
 #include "fork_word.h"
 #include "lifecycle.h"
+#include "mark_ring.h"
 #include "sampler.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -35,9 +36,17 @@ static int change(enum lifecycle_stop to)
 	return error;
 }
 
+/* Others hear of it at their next tick; who said it may expect that it holds from here on. */
+static int heard(int error)
+{
+	if (error == SPPROF_OK)
+		sampler_restart(&thread_state);
+	return error;
+}
+
 EXPORT int spprof_agent_start(void)
 {
-	return change(LIFECYCLE_RUNNING);
+	return heard(change(LIFECYCLE_RUNNING));
 }
 
 EXPORT int spprof_agent_stop(void)
@@ -58,7 +67,7 @@ EXPORT int spprof_agent_set_interval(uint64_t interval_bytes)
 		return SPPROF_ERROR_INVALID;
 	if (error == SPPROF_OK)
 		sampler_set_interval(interval_bytes);
-	return error;
+	return heard(error);
 }
 
 static uint32_t state_now(const struct wire_control *control)
@@ -115,4 +124,17 @@ EXPORT int spprof_agent_stats(struct spprof_stats *out, size_t size)
 	fill(&stats);
 	__builtin_memcpy(out, &stats, size < sizeof stats ? size : sizeof stats);
 	return SPPROF_OK;
+}
+
+/* Without a name nothing is written: one load. */
+EXPORT uint64_t spprof_agent_mark(const char *name)
+{
+	if (usable() != SPPROF_OK)
+		return 0;
+	/* relaxed: a thread's own ids are drawn in its order, and it knows of others' by whatever made it
+	 * wait for them. */
+	uint64_t next = atomic_load_explicit(&lifecycle.map.next_id, memory_order_relaxed) + 1;
+	if (!name)
+		return next;
+	return mark_ring_add(lifecycle_segment(), name, next, lifecycle_now_ns()) ? next : 0;
 }

@@ -185,6 +185,11 @@ void sampler_skip(struct thread_state *state, uint64_t tick)
 	state->interval_bytes = 0;
 }
 
+void sampler_restart(struct thread_state *state)
+{
+	sampler_skip(state, 0);
+}
+
 /* By one doubling. relaxed: only the value matters, and a lost race means that somebody else has just
  * changed it. */
 static void change_interval(int doublings)

@@ -42,6 +42,10 @@ bool sampler_cross(struct thread_state *state, uint64_t size, uint64_t *interval
 /* Sampling is off: pass everything, look in again after `tick` bytes, and draw anew when it goes on. */
 void sampler_skip(struct thread_state *state, uint64_t tick);
 
+/* The calling thread looks in at its next allocation and draws anew, as a new thread does: exact at any moment that
+ * does not depend on where its point was. */
+void sampler_restart(struct thread_state *state);
+
 /* T now in force for new sample points. */
 uint64_t sampler_interval(void);
 /* T as asked for: what the brake departs from and returns to. 0: as at sampler_init. Threads take

@@ -144,7 +144,10 @@ static int make_parts(struct daemon *daemon)
 	if (r < 0)
 		return r;
 	struct uv_loop_s *uv = event_loop_uv(daemon->loop);
-	r = drain_scheduler_new(&daemon->scheduler, uv);
+	if (daemon->options.exit_with_pid > 0)
+		r = event_loop_watch(daemon->loop, (int32_t)daemon->options.exit_with_pid);
+	if (r == 0)
+		r = drain_scheduler_new(&daemon->scheduler, uv);
 	const struct map_places_options places = {.program = daemon->options.map_reader};
 	if (r == 0)
 		r = map_places_new(&daemon->places, uv, &places);

@@ -24,6 +24,7 @@ include tests/unit/symbolizer/local.mk
 include tests/unit/server/local.mk
 include tests/unit/clients/local.mk
 include tests/integration/local.mk
+include tests/python/local.mk
 include tests/stress/local.mk
 include tests/model/local.mk
 include tests/fuzz/local.mk

@@ -140,6 +140,20 @@ static void put_totals(struct encoder *e)
 	json_writer_close(&e->json, '}');
 }
 
+static void put_window(struct encoder *e)
+{
+	const struct snapshot_window *window = &e->snapshot->window;
+	if (!window->set)
+		return;
+	json_writer_break(&e->json);
+	json_writer_open(&e->json, "window", '{');
+	put_count(&e->json, "since_id", window->since_id);
+	put_count(&e->json, "until_id", window->until_id);
+	put_count(&e->json, "thread", window->thread);
+	json_writer_bool(&e->json, "cumulative_complete", false);
+	json_writer_close(&e->json, '}');
+}
+
 static void put_header(struct encoder *e)
 {
 	const struct snapshot *snapshot = e->snapshot;
@@ -156,6 +170,7 @@ static void put_header(struct encoder *e)
 	json_writer_integer(&e->json, "unseen_site_high_bytes", rounding_up(e->unseen_bytes));
 	put_quality(e);
 	put_totals(e);
+	put_window(e);
 }
 
 static void put_modules(struct encoder *e)
@@ -251,6 +266,35 @@ static int put_sites(struct encoder *e)
 	return 0;
 }
 
+static void put_sample(struct json_writer *json, const struct snapshot_sample *sample)
+{
+	json_writer_break(json);
+	json_writer_open(json, NULL, '{');
+	put_count(json, "id", sample->id);
+	json_writer_hex(json, "address", sample->address);
+	put_count(json, "size", sample->size_bytes);
+	put_count(json, "interval", sample->interval_bytes);
+	put_count(json, "time_unix_ns", sample->time_unix_ns);
+	put_count(json, "thread", sample->thread);
+	put_count(json, "site", sample->site);
+	json_writer_close(json, '}');
+}
+
+static int put_samples(struct encoder *e)
+{
+	if (!e->snapshot->samples)
+		return 0;
+	json_writer_break(&e->json);
+	json_writer_open(&e->json, "samples", '[');
+	for (uint32_t i = 0; i < e->snapshot->sample_count; i++) {
+		put_sample(&e->json, &e->snapshot->samples[i]);
+		if (e->json.out->size > e->limit)
+			return -EFBIG;
+	}
+	json_writer_close(&e->json, ']');
+	return 0;
+}
+
 int json_encode(const struct snapshot *snapshot, struct buffer *out)
 {
 	struct encoder e = {.snapshot = snapshot, .limit = out->size + EXPORT_MAX_BYTES};
@@ -263,6 +307,8 @@ int json_encode(const struct snapshot *snapshot, struct buffer *out)
 	int status = put_frames(&e);
 	if (status == 0)
 		status = put_sites(&e);
+	if (status == 0)
+		status = put_samples(&e);
 	json_writer_break(&e.json);
 	json_writer_close(&e.json, '}');
 	buffer_putc(out, '\n');

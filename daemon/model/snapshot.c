@@ -1,6 +1,7 @@
 /* Sites point into the arrays behind them, so sorting moves the sites alone. */
 #include "model/snapshot.h"
 #include <stdlib.h>
+#include "base/alloc.h"
 #include "base/string_pool.h"
 
 #define COMPARE(a, b) (((a) > (b)) - ((a) < (b)))
@@ -31,6 +32,7 @@ struct snapshot *snapshot_free(struct snapshot *snapshot)
 	if (!snapshot)
 		return NULL;
 	free(snapshot->sites);
+	free(snapshot->samples);
 	free(snapshot->locations);
 	free(snapshot->modules);
 	free(snapshot->location_indices);
@@ -40,11 +42,25 @@ struct snapshot *snapshot_free(struct snapshot *snapshot)
 	return NULL;
 }
 
+/* After the sites were sorted: `number` is where each of them was. */
+static void renumber_samples(struct snapshot *snapshot)
+{
+	uint32_t *places = alloc_zeroed(snapshot->site_count + 1, sizeof *places);
+	for (uint32_t i = 0; i < snapshot->site_count; i++)
+		places[snapshot->sites[i].number] = i;
+	for (uint32_t i = 0; i < snapshot->sample_count; i++)
+		snapshot->samples[i].site = places[snapshot->samples[i].site];
+	free(places);
+}
+
 void snapshot_finish(struct snapshot *snapshot)
 {
+	for (uint32_t i = 0; i < snapshot->site_count; i++)
+		snapshot->sites[i].number = i;
 	if (snapshot->site_count)
 		qsort(snapshot->sites, snapshot->site_count, sizeof(snapshot->sites[0]),
 			compare_sites);
+	renumber_samples(snapshot);
 	snapshot->live = (struct estimate_sum){0};
 	snapshot->cumulative = (struct estimate_sum){0};
 	for (uint32_t i = 0; i < snapshot->site_count; i++) {

@@ -40,10 +40,27 @@ struct snapshot_location {
 struct snapshot_site {		   /* one distinct stack */
 	const uint32_t *locations; /* indices, innermost first */
 	uint32_t depth;		   /* 0: "[other]" */
+	uint32_t number;	   /* for snapshot_finish */
 	uint8_t stop;		   /* enum wire_stop; 0: whole */
 	uint8_t guessed;
 	struct estimate_sum live;
 	struct estimate_sum cumulative;
+};
+
+struct snapshot_sample {
+	uint64_t id; /* > 0; rises with time */
+	uint64_t address;
+	uint64_t size_bytes, interval_bytes; /* > 0 */
+	uint64_t time_unix_ns;
+	uint32_t thread;
+	uint32_t site; /* index; snapshot_finish keeps it right */
+};
+
+/* Which samples the snapshot has, where it has not all: since_id <= id < until_id, of one thread. */
+struct snapshot_window {
+	bool set;
+	uint64_t since_id, until_id; /* until_id 0: no bound */
+	uint32_t thread;	     /* 0: all */
 };
 
 struct snapshot_quality {
@@ -74,9 +91,12 @@ struct snapshot {
 	uint64_t taken_unix_ns;
 	double interval_bytes; /* T in force */
 	struct snapshot_quality quality;
+	struct snapshot_window window;
 	struct estimate_sum live, cumulative; /* totals */
 	struct snapshot_site *sites;	      /* owns; sorted by live.bytes, descending */
 	uint32_t site_count;
+	struct snapshot_sample *samples; /* owns; live ones, in no order; NULL: not asked for */
+	uint32_t sample_count;
 	struct snapshot_location *locations;
 	uint32_t location_count;
 	struct snapshot_module *modules;
@@ -88,5 +108,6 @@ struct snapshot {
 
 /* Frees a snapshot and all it owns; accepts NULL, returns NULL. */
 struct snapshot *snapshot_free(struct snapshot *snapshot);
-/* Sorts the sites by live bytes (ties: cumulative, then order of locations), fills the totals. */
+/* Sorts the sites by live bytes (ties: cumulative, then order of locations), fills the totals,
+ * numbers the sites of the samples anew. */
 void snapshot_finish(struct snapshot *snapshot);

@@ -294,7 +294,12 @@ static void handle_snapshot(struct api_handlers *handlers, struct api_call *call
 			.width = request->width,
 			.color = request->color,
 			.cumulative = request->cumulative},
-		.internals = request->native_internals,
+		.scope = {.since_id = request->since_id,
+			.until_id = request->until_id,
+			.thread = request->tid,
+			.internals = request->native_internals,
+			.samples = request->samples &&
+				   request->format == SPPROF__V1__SNAPSHOT_REQUEST__FORMAT__JSON},
 		.timeout_ms = timeout < MAX_TIMEOUT_MS ? timeout : MAX_TIMEOUT_MS,
 	};
 	look_up(inquiry);

@@ -78,7 +78,8 @@ libspserver_la_SOURCES += \
 	daemon/server/session_python.c daemon/server/session_python.h \
 	daemon/server/snapshot_builder.c daemon/server/snapshot_builder.h \
 	daemon/server/snapshot_draft.c daemon/server/snapshot_draft.h \
-	daemon/server/snapshot_fold.c daemon/server/snapshot_fold.h
+	daemon/server/snapshot_fold.c daemon/server/snapshot_fold.h \
+	daemon/server/snapshot_scope.c daemon/server/snapshot_scope.h
 
 bin_PROGRAMS += spprofd
 spprofd_SOURCES = daemon/main.c

@@ -33,6 +33,7 @@ enum option_key {
 	OPT_LOG_LEVEL,
 	OPT_READY_FD,
 	OPT_EXIT_WITH_PARENT,
+	OPT_EXIT_WITH_PID,
 	OPT_MAX_LIVE,
 	OPT_MAX_STACKS,
 	OPT_MAX_STACK_BYTES,
@@ -48,6 +49,7 @@ static const struct option known[] = {
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"ready-fd", required_argument, NULL, OPT_READY_FD},
 	{"exit-with-parent", no_argument, NULL, OPT_EXIT_WITH_PARENT},
+	{"exit-with-pid", required_argument, NULL, OPT_EXIT_WITH_PID},
 	{"max-live", required_argument, NULL, OPT_MAX_LIVE},
 	{"max-stacks", required_argument, NULL, OPT_MAX_STACKS},
 	{"max-stack-bytes", required_argument, NULL, OPT_MAX_STACK_BYTES},
@@ -77,6 +79,7 @@ static void print_help(void)
 	       "warning)\n"
 	       "      --ready-fd=N              write \"ready\" to descriptor N once serving\n"
 	       "      --exit-with-parent        end when the process that started spprofd ends\n"
+	       "      --exit-with-pid=PID       end when process PID ends\n"
 	       "\n"
 	       "Bounds (what is over a bound is folded into \"[other]\" and counted):\n"
 	       "      --max-live=N              live samples per process (default %u)\n"
@@ -187,6 +190,8 @@ static int apply(struct options *options, int key, const char *option, const cha
 	case OPT_EXIT_WITH_PARENT:
 		options->exit_with_parent = true;
 		return 0;
+	case OPT_EXIT_WITH_PID:
+		return parse_count(option, value, 1, &options->exit_with_pid);
 	case OPT_MAX_LIVE:
 		return parse_count(option, value, 1, &limits->max_live);
 	case OPT_MAX_STACKS:

@@ -29,6 +29,7 @@ struct options {
 	enum log_level log_level;
 	int ready_fd; /* -1: none */
 	bool exit_with_parent;
+	uint32_t exit_with_pid; /* 0: none */
 	struct options_limits limits;
 };
 

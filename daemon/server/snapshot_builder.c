@@ -221,7 +221,7 @@ static void collect(struct build *build)
 {
 	build->deadline_ms = uv_now(build->builder->loop) + build->request.timeout_ms;
 	build->result =
-		snapshot_draft_new(&build->draft, build->request.session, build->request.internals);
+		snapshot_draft_new(&build->draft, build->request.session, &build->request.scope);
 	if (build->result < 0) {
 		end_build(build);
 		return;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "export/export.h"
+#include "server/snapshot_scope.h"
 
 struct buffer;
 struct module_files;
@@ -26,7 +27,7 @@ struct snapshot_request {
 	struct session *session; /* borrowed during the call */
 	enum export_format format;
 	struct export_options options;
-	bool internals;	     /* with the interpreter's own frames */
+	struct snapshot_scope scope;
 	uint32_t timeout_ms; /* for names */
 	/* Asked when its turn has come: false: it ends with -ECANCELED. NULL: wanted. */
 	bool (*wanted)(void *data);

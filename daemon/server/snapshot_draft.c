@@ -20,6 +20,7 @@
 #include "server/session.h"
 #include "server/session_codes.h"
 #include "server/snapshot_fold.h"
+#include "server/snapshot_scope.h"
 #include "server/wall_clock.h"
 
 struct location_key {
@@ -134,7 +135,8 @@ static uint32_t find_equal(struct snapshot_draft *draft)
 	return last;
 }
 
-static void add_site(struct snapshot_draft *draft, const struct module_map *map,
+/* Returns where it is. */
+static uint32_t add_site(struct snapshot_draft *draft, const struct module_map *map,
 	const struct stack_view *stack, const struct estimate_sum *live,
 	const struct estimate_sum *cumulative)
 {
@@ -148,16 +150,17 @@ static void add_site(struct snapshot_draft *draft, const struct module_map *map,
 	estimate_merge(&snapshot->sites[site].cumulative, cumulative);
 	if (site + 1 < snapshot->site_count)
 		draft->index_count = draft->rows[--snapshot->site_count];
+	return site;
 }
 
-static void add_folded(struct snapshot_draft *draft, const struct module_map *map,
+static uint32_t add_folded(struct snapshot_draft *draft, const struct module_map *map,
 	struct snapshot_fold *fold, struct stack_view stack, const struct estimate_sum *live,
 	const struct estimate_sum *cumulative)
 {
 	struct stack_frame frames[WIRE_MAX_FRAMES];
 	stack.frame_count = snapshot_fold_apply(fold, &stack, frames);
 	stack.frames = frames;
-	add_site(draft, map, &stack, live, cumulative);
+	return add_site(draft, map, &stack, live, cumulative);
 }
 
 /* Where a stack is one that is told. */
@@ -187,7 +190,8 @@ static void settle_rows(struct snapshot_draft *draft)
 	free(TAKE(draft->rows));
 }
 
-static void collect_sites(struct snapshot_draft *draft, struct session *session, bool internals)
+static void collect_sites(
+	struct snapshot_draft *draft, struct session *session, const struct snapshot_scope *scope)
 {
 	const struct stack_table *stacks = session_stacks(session);
 	const struct module_map *map = session_modules(session);
@@ -195,9 +199,10 @@ static void collect_sites(struct snapshot_draft *draft, struct session *session,
 	uint32_t count = stack_table_count(stacks);
 	_cleanup_free_ struct estimate_sum *live = alloc_zeroed(count, sizeof *live);
 	_cleanup_free_ struct estimate_sum *cumulative = alloc_zeroed(count, sizeof *cumulative);
+	_cleanup_free_ uint32_t *sites = alloc_zeroed(count, sizeof *sites); /* by stack */
 	struct snapshot_fold fold;
 	snapshot_fold_init(&fold, session_codes(session), module_map_count(map));
-	heap_model_sums(session_heap(session), live, cumulative, count);
+	snapshot_scope_sums(scope, session_heap(session), live, cumulative, count);
 	uint32_t used = learn_internals(&fold, stacks, live, cumulative);
 	/* One more, where the bound may fold the smallest. */
 	snapshot->sites = alloc_zeroed(used + 1, sizeof *snapshot->sites);
@@ -208,12 +213,13 @@ static void collect_sites(struct snapshot_draft *draft, struct session *session,
 		struct stack_view stack = stack_table_get(stacks, i);
 		if (!is_used(&live[i], &cumulative[i]))
 			continue;
-		if (internals)
-			add_site(draft, map, &stack, &live[i], &cumulative[i]);
+		if (scope->internals)
+			sites[i] = add_site(draft, map, &stack, &live[i], &cumulative[i]);
 		else
-			add_folded(draft, map, &fold, stack, &live[i], &cumulative[i]);
+			sites[i] = add_folded(draft, map, &fold, stack, &live[i], &cumulative[i]);
 	}
 	snapshot_fold_deinit(&fold);
+	snapshot_scope_list(scope, session_heap(session), sites, count, snapshot);
 	settle_rows(draft);
 }
 
@@ -269,7 +275,8 @@ static void describe(struct snapshot_draft *draft, struct session *session)
 	snapshot->quality.unconfirmed_reason = intern(draft, snapshot->quality.unconfirmed_reason);
 }
 
-int snapshot_draft_new(struct snapshot_draft **out, struct session *session, bool internals)
+int snapshot_draft_new(
+	struct snapshot_draft **out, struct session *session, const struct snapshot_scope *scope)
 {
 	struct snapshot_draft *draft = alloc_zeroed(1, sizeof *draft);
 	draft->snapshot = alloc_zeroed(1, sizeof *draft->snapshot);
@@ -281,7 +288,9 @@ int snapshot_draft_new(struct snapshot_draft **out, struct session *session, boo
 	uint32_t modules = module_map_count(session_modules(session));
 	draft->module_numbers = alloc_zeroed(modules + 1, sizeof *draft->module_numbers);
 	memset(draft->module_numbers, 0xff, (modules + 1) * sizeof *draft->module_numbers);
-	collect_sites(draft, session, internals);
+	collect_sites(draft, session, scope);
+	draft->snapshot->window = (struct snapshot_window){
+		snapshot_scope_is_window(scope), scope->since_id, scope->until_id, scope->thread};
 	collect_codes(draft, session);
 	describe(draft, session);
 	*out = draft;
@@ -485,6 +494,9 @@ void snapshot_draft_bound(struct snapshot *snapshot, uint64_t max_text)
 		estimate_merge(&other.live, &site->live);
 		estimate_merge(&other.cumulative, &site->cumulative);
 	}
+	for (uint32_t i = 0; i < snapshot->sample_count; i++)
+		if (snapshot->samples[i].site > kept)
+			snapshot->samples[i].site = kept;
 	snapshot->sites[kept] = other;
 	snapshot->site_count = kept + 1;
 	snapshot_finish(snapshot);

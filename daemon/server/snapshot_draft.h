@@ -13,6 +13,7 @@
 struct session;
 struct snapshot;
 struct snapshot_draft;
+struct snapshot_scope;
 
 struct snapshot_draft_module {
 	struct module_info info; /* path borrows from the snapshot's strings */
@@ -20,8 +21,9 @@ struct snapshot_draft_module {
 	uint32_t file;		 /* key at the symbol client; 0: none (yet) */
 };
 
-/* `internals`: with all frames; otherwise folded (snapshot_fold.h), and stacks that become equal are one. */
-int snapshot_draft_new(struct snapshot_draft **out, struct session *session, bool internals);
+/* Without the scope's internals stacks are folded (snapshot_fold.h), and those that become equal are one. */
+int snapshot_draft_new(
+	struct snapshot_draft **out, struct session *session, const struct snapshot_scope *scope);
 struct snapshot_draft *snapshot_draft_free(struct snapshot_draft *draft);
 
 /* The modules that the stacks touch; the caller sets their files. Borrowed. */

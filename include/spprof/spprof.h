@@ -56,6 +56,7 @@ __attribute__((__weak__, __visibility__("default"))) int spprof_agent_stop(void)
 __attribute__((__weak__, __visibility__("default"))) int spprof_agent_shutdown(void);
 __attribute__((__weak__, __visibility__("default"))) int spprof_agent_set_interval(uint64_t interval_bytes);
 __attribute__((__weak__, __visibility__("default"))) int spprof_agent_stats(struct spprof_stats *out, size_t size);
+__attribute__((__weak__, __visibility__("default"))) uint64_t spprof_agent_mark(const char *name);
 
 /* The address of a weak function, NULL without an agent. Through the global offset table: in programs that are not
  * position-independent the linker would settle a plain reference to 0, agent or not. */
@@ -69,7 +70,8 @@ __attribute__((__weak__, __visibility__("default"))) int spprof_agent_stats(stru
 #define SPPROF_ADDRESS(variable, name) ((variable) = (name))
 #endif
 
-/* Samples again after spprof_stop. SPPROF_OK also when it was not stopped. An operator's stop stays in force. */
+/* Samples again after spprof_stop: this thread at once, others within 4 MiB of allocations. SPPROF_OK also when it was not
+ * stopped. An operator's stop stays in force. */
 static inline int spprof_start(void)
 {
 	int (*start)(void);
@@ -96,8 +98,8 @@ static inline int spprof_shutdown(void)
 	return shut_down ? shut_down() : SPPROF_ERROR_NOT_LOADED;
 }
 
-/* Mean bytes between sample points, 1 to 2^40; 0: as the program was started. Threads take it over within 4 MiB of
- * allocations; what was sampled before keeps its weight. */
+/* Mean bytes between sample points, 1 to 2^40; 0: as the program was started. The calling thread
+ * takes it over at once, others within 4 MiB of allocations; what was sampled before keeps its weight. */
 static inline int spprof_set_interval(uint64_t interval_bytes)
 {
 	int (*set_interval)(uint64_t);
@@ -115,6 +117,17 @@ static inline int spprof_stats(struct spprof_stats *out)
 	*out = none;
 	SPPROF_ADDRESS(stats, spprof_agent_stats);
 	return stats ? stats(out, sizeof *out) : SPPROF_ERROR_NOT_LOADED;
+}
+
+/* A border in the row of samples: those before it have lower ids than the result, later ones of this thread and of those
+ * that wait for it this or higher ones. A name (1 to 39 bytes; NULL: none) is kept for `spprofctl snapshot --since NAME`:
+ * the last 127 marks, of the same name the last. 0: no agent that could tell, or a name that is too long or empty. */
+static inline uint64_t spprof_mark(const char *name)
+{
+	uint64_t (*mark)(const char *);
+
+	SPPROF_ADDRESS(mark, spprof_agent_mark);
+	return mark ? mark(name) : 0;
 }
 
 #ifdef __cplusplus

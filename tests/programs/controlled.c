@@ -55,6 +55,7 @@ static void without_an_agent(void)
 	check(spprof_shutdown() == SPPROF_ERROR_NOT_LOADED, "so does shutdown");
 	check(spprof_set_interval(1) == SPPROF_ERROR_NOT_LOADED, "so does set_interval");
 	check(spprof_stats(&zeroed) == SPPROF_ERROR_NOT_LOADED, "so does stats");
+	check(spprof_mark(NULL) == 0 && spprof_mark("name") == 0, "and mark has no id to tell");
 	check(zeroed.samples == 0 && zeroed.state == SPPROF_STATE_INERT, "and zeroes its result");
 	check(errno == 42, "errno is left alone");
 }
@@ -88,6 +89,22 @@ static void stop_and_start(void)
 	release();
 }
 
+static void mark_the_row(void)
+{
+	uint64_t before = spprof_mark(NULL), samples = stats().samples;
+
+	check(before == samples + 1, "a mark is the id of the next sample");
+	allocate();
+	uint64_t after = spprof_mark("after");
+	check(after - before == stats().samples - samples,
+		"each sample between two marks has an id");
+	release();
+	check(spprof_mark("") == 0, "a mark's name is not empty");
+	check(spprof_mark("forty bytes, which is one more than fits") == 0, "nor too long");
+	check(spprof_mark("thirty-nine bytes, which is what it may") >= after,
+		"but as long as it may be");
+}
+
 /* Comes into being before the interval changes and allocates little afterwards. */
 static pthread_barrier_t changed;
 static uint64_t samples_of_late_thread;
@@ -119,8 +136,21 @@ static void change_the_interval(void)
 	for (int i = 0; i < 100; i++)
 		free(malloc(BLOCK_SIZE));
 	check(stats().samples <= before + 1, "hardly anything is sampled under it");
+	for (int i = 0; i < 2 * (4 << 20) / BLOCK_SIZE; i++)
+		free(malloc(BLOCK_SIZE)); /* the next tick is up to 4 MiB away */
 	check(spprof_set_interval(2048) == SPPROF_OK && stats().interval_bytes == 2048,
 		"a small one is taken");
+	before = stats().samples;
+	for (int i = 0; i < 100; i++)
+		free(malloc(BLOCK_SIZE));
+	check(stats().samples > before + 50, "by this thread at once");
+	spprof_stop();
+	free(malloc(BLOCK_SIZE));
+	spprof_start();
+	before = stats().samples;
+	for (int i = 0; i < 100; i++)
+		free(malloc(BLOCK_SIZE));
+	check(stats().samples > before + 50, "a start holds for this thread at once");
 	pthread_barrier_wait(&changed);
 	pthread_join(thread, NULL);
 	check(samples_of_late_thread > 1000,
@@ -168,6 +198,7 @@ int main(int argc, char **argv)
 		without_an_agent();
 	} else {
 		errno = 42;
+		mark_the_row();
 		stop_and_start();
 		check(errno == 42, "errno is left alone");
 		change_the_interval();

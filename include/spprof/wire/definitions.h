@@ -1,9 +1,9 @@
 /*
- * What frames refer to and addresses cannot say: the code objects of an interpreter. They lie behind the rings in
- * the segment itself, so they need not be told: a daemon reads what it has not seen when a frame names it, and one
- * that comes later, or after the worker's end, finds all of them.
+ * What frames refer to and addresses cannot say: the code objects of an interpreter; and the program's own named marks
+ * in the row of its samples. They lie behind the rings in the segment itself, so they need not be told: a daemon reads
+ * what it has not seen when a frame names it, and one that comes later, or after the worker's end, finds all of them.
  *
- *   0                          reserved, zero
+ *   0                          struct wire_marks
  *   WIRE_CODES_INDEX_OFFSET    uint64_t[WIRE_CODES_MAX]: where code number i lies, WIRE_CODE_PLACE; 0: not there (yet)
  *   WIRE_CODES_OFFSET          struct wire_code after struct wire_code, each aligned to 8
  *
@@ -17,6 +17,7 @@
  *   index    agent, once per number,      daemon, agent    [CODE-1] release/acquire: the definition before its place;
  *            when the definition is there                  and a frame that names it is told after that (RING-1)
  *   bytes    whoever reserved them        daemon           plain: ordered by index
+ *   marks    agent, any thread            daemon           relaxed: a mark whose seal does not fit is half written
  */
 #pragma once
 #include <stddef.h>
@@ -60,6 +61,38 @@ struct wire_code {
 #define WIRE_CODE_NAME_MAX  512u
 #define WIRE_CODE_FILE_MAX  1024u
 #define WIRE_CODE_LINES_MAX (16u << 10)
+
+/* A name for the border between the samples with lower ids and those with this or higher ones. Of marks with the same
+ * name the one with the highest id counts. */
+struct wire_mark {
+	_Atomic uint64_t seal; /* wire_mark_seal; 0: none, or being written */
+	_Atomic uint64_t id;   /* the lowest that a later sample can have; > 0 */
+	_Atomic uint64_t time_ns; /* CLOCK_MONOTONIC */
+	_Atomic uint64_t name[5]; /* 1 to WIRE_MARK_NAME_MAX bytes other than 0, then zeros */
+};
+
+#define WIRE_MARK_NAME_MAX 39u
+#define WIRE_MARKS_MAX     127u
+
+struct wire_marks {
+	_Atomic uint64_t made; /* in all: the next one goes to made % WIRE_MARKS_MAX, over the oldest */
+	uint64_t reserved[7];
+	struct wire_mark marks[WIRE_MARKS_MAX];
+};
+
+_Static_assert(sizeof(struct wire_marks) == WIRE_CODES_INDEX_OFFSET, "marks end where the codes' index begins");
+
+/* FNV-1a (Fowler, Noll, Vo) over the words: tells a whole mark from one that was copied while it was written. */
+static inline uint64_t wire_mark_seal(uint64_t id, uint64_t time_ns, const uint64_t name[5])
+{
+	const uint64_t words[7] = {id, time_ns, name[0], name[1], name[2], name[3], name[4]};
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (unsigned i = 0; i < 7; i++)
+		for (unsigned shift = 0; shift < 64; shift += 8)
+			hash = (hash ^ (words[i] >> shift & 0xff)) * UINT64_C(0x100000001b3);
+	return hash ? hash : 1;
+}
 
 _Static_assert(sizeof(struct wire_code) == 24, "a definition without text");
 _Static_assert(WIRE_CODES_OFFSET % 4096 == 0, "definitions begin on a page");

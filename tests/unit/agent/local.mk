@@ -10,6 +10,7 @@ unit_tests += \
 	tests/unit/agent/test_settings \
 	tests/unit/agent/test_reentry_guard \
 	tests/unit/agent/test_announce \
+	tests/unit/agent/test_mark_ring \
 	tests/unit/agent/test_resync \
 	tests/unit/agent/test_audit
 
@@ -34,6 +35,9 @@ tests_unit_agent_test_announce_LDADD = $(agent_test_ldadd)
 tests_unit_agent_test_reentry_guard_SOURCES = tests/unit/agent/test_reentry_guard.c
 tests_unit_agent_test_reentry_guard_CPPFLAGS = $(agent_test_cppflags)
 tests_unit_agent_test_reentry_guard_LDADD = $(agent_test_ldadd)
+tests_unit_agent_test_mark_ring_SOURCES = tests/unit/agent/test_mark_ring.c
+tests_unit_agent_test_mark_ring_CPPFLAGS = $(agent_test_cppflags)
+tests_unit_agent_test_mark_ring_LDADD = $(agent_test_ldadd)
 tests_unit_agent_test_resync_SOURCES = tests/unit/agent/test_resync.c
 tests_unit_agent_test_resync_CPPFLAGS = $(agent_test_cppflags)
 tests_unit_agent_test_resync_LDADD = $(agent_test_ldadd)

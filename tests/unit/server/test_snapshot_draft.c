@@ -13,6 +13,7 @@
 #include "server/session.h"
 #include "server/session_audit.h"
 #include "server/snapshot_draft.h"
+#include "server/snapshot_scope.h"
 #include "support/fake_segment.h"
 #include "support/tap_main.h"
 
@@ -117,7 +118,7 @@ static void write_birth(uint64_t id, uint64_t outer, uint64_t inner)
 
 static uint32_t modules; /* of the latest draft */
 
-static struct snapshot *take_snapshot(struct session *session, bool internals)
+static struct snapshot *take_scoped(struct session *session, const struct snapshot_scope *scope)
 {
 	uv_loop_t loop;
 	uint64_t taken;
@@ -127,7 +128,7 @@ static struct snapshot *take_snapshot(struct session *session, bool internals)
 	ck_assert_int_eq(session_drain(session, true, UINT64_MAX, &taken), 0);
 	ck_assert_int_eq(uv_loop_init(&loop), 0);
 	ck_assert_int_eq(symbol_client_new(&client, &loop, "/nonexistent", NULL), 0);
-	ck_assert_int_eq(snapshot_draft_new(&draft, session, internals), 0);
+	ck_assert_int_eq(snapshot_draft_new(&draft, session, scope), 0);
 	snapshot_draft_modules(draft, &modules);
 	free(snapshot_draft_queries(draft, &queries));
 	ck_assert_uint_eq(queries, 0); /* no file was opened */
@@ -138,6 +139,11 @@ static struct snapshot *take_snapshot(struct session *session, bool internals)
 		;
 	ck_assert_int_eq(uv_loop_close(&loop), 0);
 	return snapshot;
+}
+
+static struct snapshot *take_snapshot(struct session *session, bool internals)
+{
+	return take_scoped(session, &(struct snapshot_scope){.internals = internals});
 }
 
 START_TEST(a_draft_without_names_tells_module_and_offset)
@@ -388,6 +394,101 @@ START_TEST(a_walk_that_stops_is_told_by_the_last_native_frame)
 }
 END_TEST
 
+static struct session *make_windowed_session(void)
+{
+	struct session *session =
+		make_session("1000-3000 r-xp 00000000 08:01 11                  /bin/prog\n"
+			     "5000-9000 r-xp 00002000 08:01 12                  /lib/libx.so.1\n");
+	write_birth(1, 0x1801, 0x5011);
+	write_birth(2, 0x1801, 0x5021);
+	write_birth(3, 0x1801, 0x5021);
+	write_birth(4, 0x1801, 0x5011);
+	return session;
+}
+
+/* The ids of a site's samples, as a sum; each of them checked against what its birth said. */
+static uint64_t ids_at(const struct snapshot *snapshot, uint32_t site)
+{
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < snapshot->sample_count; i++) {
+		const struct snapshot_sample *sample = &snapshot->samples[i];
+		ck_assert_uint_eq(sample->size_bytes, sample->id * 16);
+		ck_assert_uint_eq(sample->address, sample->id << 4);
+		ck_assert_uint_eq(sample->interval_bytes, 512u << 10);
+		ck_assert_uint_eq(sample->thread, 1);
+		sum += sample->site == site ? sample->id : 0;
+	}
+	return sum;
+}
+
+START_TEST(each_sample_is_told_with_its_site)
+{
+	struct session *session = make_windowed_session();
+	struct snapshot *snapshot = take_scoped(session, &(struct snapshot_scope){.samples = true});
+	ck_assert(!snapshot->window.set);
+	ck_assert_uint_eq(snapshot->sample_count, 4);
+	ck_assert_uint_eq(snapshot->site_count, 2);
+	bool first = ids_at(snapshot, 0) == 5;
+	ck_assert_uint_eq(ids_at(snapshot, first ? 1 : 0), 5);
+	const struct snapshot_site *site = &snapshot->sites[first ? 0 : 1];
+	ck_assert_str_eq(
+		snapshot->locations[site->locations[0]].lines[0].function, "[libx.so.1+0x2010]");
+	snapshot_free(snapshot);
+	session_unref(session);
+	fake_segment_deinit(&segment);
+}
+END_TEST
+
+START_TEST(a_window_has_the_samples_between_two_ids)
+{
+	struct session *session = make_windowed_session();
+	struct snapshot *snapshot = take_scoped(
+		session, &(struct snapshot_scope){.since_id = 2, .until_id = 4, .samples = true});
+	ck_assert(snapshot->window.set);
+	ck_assert_uint_eq(snapshot->site_count, 1);
+	ck_assert_uint_eq(snapshot->live.samples, 2);
+	ck_assert_uint_eq(snapshot->cumulative.samples, 2);
+	ck_assert_uint_eq(ids_at(snapshot, 0), 5);
+	snapshot_free(snapshot);
+	session_unref(session);
+	fake_segment_deinit(&segment);
+}
+END_TEST
+
+START_TEST(a_window_may_be_of_one_thread_and_without_end)
+{
+	struct session *session = make_windowed_session();
+	struct snapshot *snapshot =
+		take_scoped(session, &(struct snapshot_scope){.since_id = 4, .thread = 1});
+	ck_assert_uint_eq(snapshot->live.samples, 1);
+	ck_assert_ptr_null(snapshot->samples);
+	snapshot_free(snapshot);
+	snapshot = take_scoped(session, &(struct snapshot_scope){.thread = 2, .samples = true});
+	ck_assert_uint_eq(snapshot->site_count, 0);
+	ck_assert_uint_eq(snapshot->sample_count, 0);
+	snapshot_free(snapshot);
+	session_unref(session);
+	fake_segment_deinit(&segment);
+}
+END_TEST
+
+START_TEST(samples_of_folded_sites_are_those_of_other)
+{
+	struct snapshot *snapshot = make_snapshot(10, 84);
+	snapshot->samples = alloc_zeroed(10, sizeof *snapshot->samples);
+	snapshot->sample_count = 10;
+	for (uint32_t i = 0; i < 10; i++)
+		snapshot->samples[i] = (struct snapshot_sample){.id = i + 1, .site = i};
+	snapshot_draft_bound(snapshot, 700);
+	for (uint32_t i = 0; i < 10; i++) {
+		const struct snapshot_site *site = &snapshot->sites[snapshot->samples[i].site];
+		ck_assert_uint_eq(site->live.samples, i < 3 ? 6 : i + 1);
+		ck_assert_uint_eq(site->depth, i < 3 ? 0 : 1);
+	}
+	snapshot_free(snapshot);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("snapshot_draft");
@@ -396,6 +497,10 @@ static Suite *suite(void)
 	tcase_add_test(t, past_the_bound_the_smallest_sites_are_folded_into_other);
 	tcase_add_test(t, even_one_site_may_be_too_much);
 	tcase_add_test(t, a_draft_without_names_tells_module_and_offset);
+	tcase_add_test(t, each_sample_is_told_with_its_site);
+	tcase_add_test(t, a_window_has_the_samples_between_two_ids);
+	tcase_add_test(t, a_window_may_be_of_one_thread_and_without_end);
+	tcase_add_test(t, samples_of_folded_sites_are_those_of_other);
 	tcase_add_test(t, a_frame_of_python_has_function_file_and_lines);
 	tcase_add_test(t, the_interpreter_is_left_out_where_its_program_is_shown);
 	tcase_add_test(t, with_internals_all_frames_are_there_in_true_order);
