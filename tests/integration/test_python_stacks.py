@@ -13,10 +13,11 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from profiled import AGENT, SRC, need  # noqa: E402
+from profiled import AGENT, BUILD, SRC, need  # noqa: E402
 from tap import Tap  # noqa: E402
 from worker_segment import Segment  # noqa: E402
 
+EMBEDDER = os.path.join(BUILD, "tests", "programs", "python_embedder")
 PROGRAM = os.path.join(SRC, "tests", "programs", "python_kinds.py")
 KINDS = ["recursion", "lambda", "property", "getattr", "generator", "coroutine", "sort callback", "metaclass", "exec", "__del__",
          "threads", "GIL released", "many lines", "closure", "exception", "subinterpreter", "greenlet"]
@@ -46,11 +47,11 @@ def interpreters():
 class Run:
     """One run of PROGRAM: what it says of its stacks, and what its samples say."""
 
-    def __init__(self, python, kinds, **env):
+    def __init__(self, argv, kinds, **env):
         environment = dict(os.environ, LD_PRELOAD=AGENT, SPPROF_SOCKET="/nonexistent", SPPROF_RATE="1M", SPPROF_CEILING="0",
                            SPPROF_AUDIT="0", SPPROF_TEST_KINDS=kinds, SPPROF_TEST_REUSED=str(REUSED), **env)
         self.expected, self.skipped, self.births = {}, {}, {}
-        self.process = subprocess.Popen([python, "-X", "utf8", PROGRAM], env=environment, stdin=subprocess.PIPE,
+        self.process = subprocess.Popen(argv, env=environment, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, encoding="utf-8")
         self.segment = None
         for line in self.process.stdout:
@@ -115,7 +116,7 @@ def judge_kinds(tap, name, run):
 
 
 def judge(tap, name, python):
-    run = Run(python, "all")
+    run = Run([python, "-X", "utf8", PROGRAM], "all")
     if not run.segment:
         tap.ok(False, f"{name} runs under the agent")
         return
@@ -131,7 +132,7 @@ def judge(tap, name, python):
 
 
 def judge_reused(tap, name, python):
-    run = Run(python, "reused")
+    run = Run([python, "-X", "utf8", PROGRAM], "reused")
     wrong = [size for size, (_, frames) in run.expected.items() if size not in run.births or compare(frames, run.births[size][1])]
     details = [f"{size}: " + "; ".join(compare(run.expected[size][1], run.births[size][1]) if size in run.births else ["none"])
                for size in wrong[:3]]
@@ -141,9 +142,49 @@ def judge_reused(tap, name, python):
 
 
 def judge_off(tap, name, python):
-    run = Run(python, "all", SPPROF_PYTHON="0")
+    run = Run([python, PROGRAM], "all", SPPROF_PYTHON="0", PYTHONUTF8="1")
     words = [frame for birth, _ in run.births.values() for frame in birth["frames"] if frame >> 60]
     tap.ok(run.births and not words and run.segment.python()[0] == 2, f"{name}: SPPROF_PYTHON=0 leaves native frames alone")
+    run.close()
+
+
+def shared_library(python):
+    """(path of its libpython, its prefix); None if it has no such library."""
+    said = subprocess.run([python, "-c", "import os, sys, sysconfig; v = sysconfig.get_config_var; print(os.path.join(v('LIBDIR'), "
+                           "v('INSTSONAME') or '')); print(sys.base_prefix)"], capture_output=True, text=True)
+    path, prefix = said.stdout.splitlines()
+    return (path, prefix) if ".so" in path and os.access(path, os.R_OK) else None
+
+
+# An interpreter whose symbols nobody else sees finds those of no extension module; it asks the loader all the same.
+ALONE = """if True:
+    import sys
+    try:
+        import _ctypes
+    except ImportError:
+        pass
+    block = bytes(64 << 20)
+    sys.stdout.write('{"sync": true}' + chr(10))
+    sys.stdout.flush()
+    sys.stdin.readline()
+    """
+
+
+def judge_embedded(tap, name, python):
+    found = shared_library(python)
+    if not found:
+        tap.skip(f"{name}, embedded", "it has no libpython.so")
+        return
+    library, prefix = found
+    run = Run([EMBEDDER, library, "global", f"__file__ = {PROGRAM!r}; exec(compile(open(__file__).read(), __file__, 'exec'))"],
+              "all", PYTHONHOME=prefix, PYTHONUTF8="1")
+    wrong = [f"{kind}: {line}" for size, (kind, frames) in run.expected.items()
+             for line in (compare(frames, run.births[size][1]) if size in run.births else ["no sample"]) or []]
+    tap.ok(run.expected and not wrong, f"{name}, embedded by dlopen: {len(run.expected)} stacks as sys._getframe has them", wrong)
+    run.close()
+    run = Run([EMBEDDER, library, "local", ALONE], "all", PYTHONHOME=prefix)
+    tap.ok(run.segment and run.segment.python()[0] == FRAMES and run.segment.counter("python_samples"),
+           f"{name}, embedded by dlopen with RTLD_LOCAL: there are frames")
     run.close()
 
 
@@ -157,6 +198,7 @@ def main():
     for name, python in found.items():
         if re.match(r"CPython 3\.(9|1[0-4])\.", name):
             judge(tap, name, python)
+            judge_embedded(tap, name, python)
     for name, python in list(found.items())[:1]:
         judge_off(tap, name, python)
     tap.done()

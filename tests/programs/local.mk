@@ -159,3 +159,6 @@ tests_programs_libplugin_large_la_SOURCES = tests/programs/plugin.cpp
 tests_programs_libplugin_large_la_CPPFLAGS = -DPLUGIN_FRAME=1000
 tests_programs_libplugin_large_la_CXXFLAGS = $(plugin_cxxflags)
 tests_programs_libplugin_large_la_LDFLAGS = $(module_ldflags)
+
+check_PROGRAMS += tests/programs/python_embedder
+tests_programs_python_embedder_SOURCES = tests/programs/python_embedder.c

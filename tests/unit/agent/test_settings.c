@@ -66,6 +66,8 @@ START_TEST(variables_set_what_they_say)
 	ck_assert(read_with("SPPROF_DISABLE", "1").disabled);
 	ck_assert(read_with("SPPROF_CHILDREN", "0").no_children);
 	ck_assert(!read_with("SPPROF_CHILDREN", "1").no_children);
+	ck_assert(read_with("SPPROF_PYTHON", "0").no_python);
+	ck_assert(!read_with("SPPROF_PYTHON", "1").no_python);
 	ck_assert_str_eq(read_with("SPPROF_SOCKET", "/tmp/x").socket_dir, "/tmp/x");
 }
 END_TEST
