@@ -15,6 +15,13 @@ tests_stress_stress_stack_store_CFLAGS = $(AM_CFLAGS) -pthread
 tests_stress_stress_stack_store_LDADD = libagent.la -lm
 unit_tests += tests/stress/stress_stack_store
 
+stress_tests += tests/stress/stress_codes
+tests_stress_stress_codes_SOURCES = tests/stress/stress_codes.c
+tests_stress_stress_codes_CPPFLAGS = $(test_cppflags) $(agent_cppflags)
+tests_stress_stress_codes_CFLAGS = $(AM_CFLAGS) -pthread
+tests_stress_stress_codes_LDADD = libagent.la -lm
+unit_tests += tests/stress/stress_codes
+
 stress_tests += tests/stress/stress_object_list
 tests_stress_stress_object_list_SOURCES = tests/stress/stress_object_list.c
 tests_stress_stress_object_list_CPPFLAGS = $(test_cppflags) $(agent_cppflags)
