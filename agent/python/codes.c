@@ -27,7 +27,6 @@ enum {
 	SEEN_WORDS = WAYS << SETS_LOG2,
 	DEFINED_WORDS = 2 * WIRE_CODES_MAX,
 	BYTES_MAX = WIRE_DEFINITIONS_SIZE - WIRE_CODES_OFFSET,
-	HASHED_MAX = 512, /* characters of a string */
 };
 
 _Static_assert(WIRE_CODES_MAX - 1 <= NUMBER_MASK, "a word has room for each number");
@@ -97,22 +96,28 @@ static uint64_t hash_bytes(uint64_t hash, const void *data, uint64_t size)
 	return spread((hash ^ rest) * K2 + size);
 }
 
-/* Eight words of the line table, as far apart as they can be; of 64 bytes all. From 3.12 on a code object has a number of
- * its own besides, and two do. */
-static uint64_t sketch(const struct layout *layout, const char *lines)
+/* Eight words, as far apart as they can be: of 64 bytes all. */
+static uint64_t sketch(const char *data, uint64_t size, bool ends_only)
 {
-	uint64_t size = word_at(lines + layout->bytes_size);
-	const char *data = lines + layout->bytes_data;
-
-	if (size < 8 || size > WIRE_DEFINITIONS_SIZE)
-		return hash_bytes(size, data, size < 8 ? size : 0);
+	if (size < 8)
+		return hash_bytes(size, data, size);
 	uint64_t sum = size * K7 + word_at(data) * K8 + word_at(data + size - 8) * K2;
-	for (unsigned i = 1; !layout->code_version && i < 7; i++)
+	for (unsigned i = 1; !ends_only && i < 7; i++)
 		sum += word_at(data + (size - 8) * i / 7) * (K3 + 2 * i);
 	return sum;
 }
 
-/* CPython's own hash of the contents, which names mostly have; else one of ours. */
+/* From 3.12 on a code object has a number of its own besides. */
+static uint64_t sketch_lines(const struct layout *layout, const char *lines)
+{
+	uint64_t size = word_at(lines + layout->bytes_size);
+
+	return size <= WIRE_DEFINITIONS_SIZE
+		       ? sketch(lines + layout->bytes_data, size, layout->code_version)
+		       : 0;
+}
+
+/* CPython's own hash of the contents, which names mostly have; else what we see of them. */
 static uint64_t hash_of_string(const struct layout *layout, const char *object)
 {
 	struct unicode text;
@@ -120,8 +125,7 @@ static uint64_t hash_of_string(const struct layout *layout, const char *object)
 
 	if (__builtin_expect(hash != UINT64_MAX, 1) || !unicode_of(layout, object, &text))
 		return hash;
-	return hash_bytes(text.length, text.data,
-		(text.length < HASHED_MAX ? text.length : HASHED_MAX) * text.kind);
+	return sketch((const char *)text.data, text.length * text.kind, false);
 }
 
 /* Products that do not wait for each other. */
@@ -137,7 +141,7 @@ static uint64_t fingerprint(const struct layout *layout, const char *code)
 		      (uintptr_t)lines * K3 + mark * K4 +
 		      word_at(name + layout->string_length) * K5 +
 		      hash_of_string(layout, name) * K6 + hash_of_string(layout, file) * K8 +
-		      sketch(layout, lines));
+		      sketch_lines(layout, lines));
 }
 
 /* Over what a definition would hold, and a bit more. */
