@@ -1,6 +1,6 @@
 /*
- * Frames at the outermost end of a stack whose walk did not come to its end may have no evaluator beside them: the
- * module next to these is not learned from.
+ * Frames at the outermost end of a stack may have no evaluator beside them, since the walk did not come as far, or ended
+ * with a coroutine's own stack: the module next to these is not learned from.
  */
 #include "server/snapshot_fold.h"
 #include <stdbool.h>
@@ -47,7 +47,7 @@ static bool is_python(const struct stack_frame *frame)
 void snapshot_fold_learn(struct snapshot_fold *fold, const struct stack_view *stack)
 {
 	uint32_t end = stack->frame_count;
-	while (stack->stop != 0 && end > 0 && is_python(&stack->frames[end - 1]))
+	while (end > 0 && is_python(&stack->frames[end - 1]))
 		end--;
 	for (uint32_t i = 1; i < end; i++)
 		if (is_python(&stack->frames[i]) &&

@@ -337,8 +337,10 @@ START_TEST(what_stands_before_frames_without_an_evaluator_is_no_interpreter)
 {
 	struct session *session = make_python();
 	write_stack(1, WIRE_STOP_NO_INFO, STACK(EXTENSION, PYTHON(1, 2), PYTHON(2, 0)));
+	write_stack(2, WIRE_STOP_END, STACK(EXTENSION, PYTHON(1, 2)));
 	struct snapshot *snapshot = take_snapshot(session, false);
 	check_site(snapshot, 1, "[libx.so.1+0x2300]|Loader.load:12|main:40");
+	check_site(snapshot, 1, "[libx.so.1+0x2300]|Loader.load:12");
 	end_python(snapshot, session);
 }
 END_TEST
