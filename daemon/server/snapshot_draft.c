@@ -201,7 +201,7 @@ static void collect_sites(
 	_cleanup_free_ struct estimate_sum *cumulative = alloc_zeroed(count, sizeof *cumulative);
 	_cleanup_free_ uint32_t *sites = alloc_zeroed(count, sizeof *sites); /* by stack */
 	struct snapshot_fold fold;
-	snapshot_fold_init(&fold, session_codes(session), module_map_count(map));
+	snapshot_fold_init(&fold, session_codes(session), map);
 	snapshot_scope_sums(scope, session_heap(session), live, cumulative, count);
 	uint32_t used = learn_internals(&fold, stacks, live, cumulative);
 	/* One more, where the bound may fold the smallest. */

@@ -1,23 +1,35 @@
 /*
- * Frames at the outermost end of a stack whose walk did not come to its end may have no evaluator beside them: the
- * module next to these is not learned from.
+ * Frames at the outermost end of a stack may have no evaluator beside them, since the walk did not come as far, or ended
+ * with a coroutine's own stack: the module next to these is not learned from.
  */
 #include "server/snapshot_fold.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/alloc.h"
+#include "server/module_map.h"
 #include "server/session_codes.h"
 #include "spprof/wire/definitions.h"
 
+#define AGENT "libspprof-agent.so"
+
 enum { NOT_LOOKED_AT, NO_IMPORT, AN_IMPORT };
 
-void snapshot_fold_init(
-	struct snapshot_fold *fold, const struct session_codes *codes, uint32_t module_count)
+static bool is_agent(const char *path)
 {
-	*fold = (struct snapshot_fold){.codes = codes, .module_count = module_count};
-	fold->internal = alloc_zeroed(module_count + (size_t)1, sizeof *fold->internal);
+	const char *slash = strrchr(path, '/');
+	return slash != NULL && strcmp(slash + 1, AGENT) == 0;
+}
+
+void snapshot_fold_init(struct snapshot_fold *fold, const struct session_codes *codes,
+	const struct module_map *modules)
+{
+	uint32_t count = module_map_count(modules);
+	*fold = (struct snapshot_fold){.codes = codes, .module_count = count};
+	fold->internal = alloc_zeroed(count + (size_t)1, sizeof *fold->internal);
 	fold->imports = alloc_zeroed(WIRE_CODES_MAX, sizeof *fold->imports);
+	for (uint32_t i = 0; i < count; i++)
+		fold->internal[i] = is_agent(module_map_get(modules, i)->path);
 }
 
 void snapshot_fold_deinit(struct snapshot_fold *fold)
@@ -35,7 +47,7 @@ static bool is_python(const struct stack_frame *frame)
 void snapshot_fold_learn(struct snapshot_fold *fold, const struct stack_view *stack)
 {
 	uint32_t end = stack->frame_count;
-	while (stack->stop != 0 && end > 0 && is_python(&stack->frames[end - 1]))
+	while (end > 0 && is_python(&stack->frames[end - 1]))
 		end--;
 	for (uint32_t i = 1; i < end; i++)
 		if (is_python(&stack->frames[i]) &&

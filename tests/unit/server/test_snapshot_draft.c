@@ -192,10 +192,11 @@ END_TEST
 /* A worker with an interpreter in /bin/python, which defines some code. */
 static struct session *make_python(void)
 {
-	struct session *session =
-		make_session("1000-3000 r-xp 00000000 08:01 11                  /bin/python\n"
-			     "5000-9000 r-xp 00002000 08:01 12                  /lib/libx.so.1\n"
-			     "a000-b000 r-xp 00000000 08:01 13                  /lib/libc.so\n");
+	struct session *session = make_session(
+		"1000-3000 r-xp 00000000 08:01 11                  /bin/python\n"
+		"5000-9000 r-xp 00002000 08:01 12                  /lib/libx.so.1\n"
+		"a000-b000 r-xp 00000000 08:01 13                  /lib/libc.so\n"
+		"c000-d000 r-xp 00000000 08:01 14                  /lib/libspprof-agent.so\n");
 	fake_segment_code(&segment, 1, "Loader.load", "/srv/app.py", 10);
 	fake_segment_code(&segment, 2, "main", "/srv/app.py", 40);
 	fake_segment_code(&segment, 3, "_find_and_load", "<frozen importlib._bootstrap>", 1170);
@@ -209,6 +210,7 @@ static struct session *make_python(void)
 #define OTHER_INTERNAL	   0x1201
 #define EXTENSION	   0x5301
 #define LIBC		   0xa401
+#define OUR_AGENT	   0xc501
 
 /* Frames up to a 0, innermost first. */
 static void write_stack(uint64_t id, uint8_t stop, const uint64_t *frames)
@@ -320,12 +322,25 @@ START_TEST(with_internals_all_frames_are_there_in_true_order)
 }
 END_TEST
 
+START_TEST(the_agent_is_left_out_too)
+{
+	struct session *session = make_python();
+	write_stack(
+		1, WIRE_STOP_END, STACK(OUR_AGENT, OTHER_INTERNAL, EVALUATOR, PYTHON(1, 2), LIBC));
+	struct snapshot *snapshot = take_snapshot(session, false);
+	check_site(snapshot, 1, "Loader.load:12|[libc.so+0x400]");
+	end_python(snapshot, session);
+}
+END_TEST
+
 START_TEST(what_stands_before_frames_without_an_evaluator_is_no_interpreter)
 {
 	struct session *session = make_python();
 	write_stack(1, WIRE_STOP_NO_INFO, STACK(EXTENSION, PYTHON(1, 2), PYTHON(2, 0)));
+	write_stack(2, WIRE_STOP_END, STACK(EXTENSION, PYTHON(1, 2)));
 	struct snapshot *snapshot = take_snapshot(session, false);
 	check_site(snapshot, 1, "[libx.so.1+0x2300]|Loader.load:12|main:40");
+	check_site(snapshot, 1, "[libx.so.1+0x2300]|Loader.load:12");
 	end_python(snapshot, session);
 }
 END_TEST
@@ -504,6 +519,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_frame_of_python_has_function_file_and_lines);
 	tcase_add_test(t, the_interpreter_is_left_out_where_its_program_is_shown);
 	tcase_add_test(t, with_internals_all_frames_are_there_in_true_order);
+	tcase_add_test(t, the_agent_is_left_out_too);
 	tcase_add_test(t, what_stands_before_frames_without_an_evaluator_is_no_interpreter);
 	tcase_add_test(t, a_run_of_the_import_system_is_one_frame);
 	tcase_add_test(t, code_that_is_not_kept_is_told_as_such);
