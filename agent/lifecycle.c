@@ -345,22 +345,6 @@ enum lifecycle_state lifecycle_enter(void)
 	return state;
 }
 
-/* A child that nobody has settled yet has no segment of its own; settling tells. */
-void lifecycle_opening(const void *caller)
-{
-	int kept = errno;
-
-	if (runtime_look_at(caller) && !fork_word_is_child())
-		runtime_tell(lifecycle_segment());
-	errno = kept;
-}
-
-static void count_fork(void)
-{
-	/* relaxed: only siblings' numbers must differ. */
-	atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
-}
-
 /* A worker should be seen soon; a child that execs allocates next to nothing before. */
 static void hurry(void)
 {
@@ -372,6 +356,27 @@ static void hurry(void)
 	}
 }
 
+/* A child that nobody has settled yet has no segment of its own; settling tells. */
+void lifecycle_opening(const void *caller)
+{
+	int kept_errno = errno;
+	void *object;
+
+	if (runtime_look_at(caller, &object)) {
+		if (!fork_word_is_child())
+			runtime_tell(lifecycle_segment());
+		if (allocators_load(object, true, !kept.no_objects))
+			hurry();
+	}
+	errno = kept_errno;
+}
+
+static void count_fork(void)
+{
+	/* relaxed: only siblings' numbers must differ. */
+	atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
+}
+
 /* What pthread_atfork comes down to in glibc. Weak: see thread_state.c. */
 extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
 	void *object) __attribute__((weak));
@@ -379,7 +384,8 @@ extern void *__dso_handle __attribute__((visibility("hidden")));
 
 __attribute__((constructor(101))) static void lifecycle_load(void)
 {
-	if (lifecycle_enter() == LIFECYCLE_SAMPLING && allocators_load(!kept.no_objects))
+	if (lifecycle_enter() == LIFECYCLE_SAMPLING &&
+		allocators_load(RTLD_DEFAULT, false, !kept.no_objects))
 		hurry();
 	/* Only hints: a child that was made without these handlers settles all the same. */
 	if (__register_atfork)

@@ -49,14 +49,14 @@ static struct {
 } python;
 
 /* In every version's table of dynamic symbols: executables export it for their extensions. */
-static bool find_functions(void)
+static bool find_functions(void *object)
 {
-	void *get = dlsym(RTLD_DEFAULT, "PyMem_GetAllocator");
-	void *set = dlsym(RTLD_DEFAULT, "PyMem_SetAllocator");
-	void *raw_realloc = dlsym(RTLD_DEFAULT, "PyMem_RawRealloc");
-	void *own = dlsym(RTLD_DEFAULT, "PyThreadState_GetUnchecked");
-	void *global = dlsym(RTLD_DEFAULT, "_PyThreadState_UncheckedGet");
-	void *mine = dlsym(RTLD_DEFAULT, "PyGILState_GetThisThreadState");
+	void *get = dlsym(object, "PyMem_GetAllocator");
+	void *set = dlsym(object, "PyMem_SetAllocator");
+	void *raw_realloc = dlsym(object, "PyMem_RawRealloc");
+	void *own = dlsym(object, "PyThreadState_GetUnchecked");
+	void *global = dlsym(object, "_PyThreadState_UncheckedGet");
+	void *mine = dlsym(object, "PyGILState_GetThisThreadState");
 
 	if (!get || !set || !raw_realloc || !(own || (global && mine)))
 		return false;
@@ -135,13 +135,6 @@ static void publish(void)
 		;
 }
 
-static enum wire_objects stand_before(const struct object_allocator *now)
-{
-	object_hooks_direct(now, python.raw_realloc, python.direct);
-	write_tables(python.direct);
-	return WIRE_OBJECTS_SAMPLED;
-}
-
 static enum wire_objects cover(const struct object_allocator *now)
 {
 	object_hooks_covering(now, python.covering);
@@ -149,18 +142,38 @@ static enum wire_objects cover(const struct object_allocator *now)
 	return WIRE_OBJECTS_SAMPLED;
 }
 
-bool allocators_load(bool wanted)
+/* Of an interpreter that may run already: whose functions they are, if not an embedder's. */
+static bool is_of_object(const void *function)
 {
-	if (!find_functions())
+	Dl_info its, theirs;
+
+	return dladdr(function, &its) && dladdr((const void *)python.set, &theirs) &&
+	       its.dli_fbase == theirs.dli_fbase;
+}
+
+static void prepare(bool started)
+{
+	read_tables(python.first);
+	if (!is_pymalloc(python.first) ||
+		!is_of_object((const void *)python.first[OBJECT_DOMAIN_OBJ].malloc))
+		return;
+	object_hooks_direct(python.first, python.raw_realloc, python.direct);
+	if (started)
+		return;
+	write_tables(python.direct);
+	tell(WIRE_OBJECTS_SAMPLED);
+}
+
+bool allocators_load(void *object, bool started, bool wanted)
+{
+	if (!find_functions(object))
 		return false;
 	if (!wanted) {
 		tell(WIRE_OBJECTS_OFF);
 		publish();
 		return false;
 	}
-	read_tables(python.first);
-	if (is_pymalloc(python.first))
-		tell(stand_before(python.first));
+	prepare(started);
 	publish();
 	sampler_set_tick(LOOK_TICK);
 	/* [OBJ-1] release: the tables and functions; pairs with acquire in allocators_look. */

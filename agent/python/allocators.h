@@ -15,9 +15,11 @@
 #pragma once
 #include <stdbool.h>
 
-/* Once, at load, after set-up. `wanted`: not SPPROF_PYTHON_OBJECTS=0. True: an interpreter is there
- * and should be looked at soon. May leave an error for dlerror() to report. */
-bool allocators_load(bool wanted);
+/* Once, where calls of the loader are legal: at load after set-up, or when the interpreter has been found
+ * in an object that was dlopened, and may have `started`. `object`: where to find its functions, a handle of the
+ * loader's. `wanted`: not SPPROF_PYTHON_OBJECTS=0. True: there is one, and it should be looked at soon. May leave
+ * an error for dlerror() to report. */
+bool allocators_load(void *object, bool started, bool wanted);
 /* By slow paths, now and then. Any thread, any context; calls nothing that allocates, unless the
  * re-entry guard holds. */
 void allocators_look(void);

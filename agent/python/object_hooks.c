@@ -37,8 +37,12 @@ static struct object_allocator covered[OBJECT_DOMAINS];
 static void *(*direct_raw_realloc)(void *address, size_t size);
 static _Atomic uint32_t decisions;
 
+/* After pass(size) has failed. A handler may have taken from the countdown what was not there. */
 static bool decide(size_t size, uint64_t *interval_bytes)
 {
+	int64_t countdown = (int64_t)(thread_state.countdown + size);
+
+	thread_state.countdown = countdown > 0 ? (uint64_t)countdown : 0;
 	/* relaxed: a statistic. */
 	atomic_fetch_add_explicit(&decisions, 1, memory_order_relaxed);
 	return tracker_decide(size, interval_bytes);
@@ -58,15 +62,22 @@ static void birth(void *block, size_t size, uint64_t interval_bytes, const struc
 		segment_count(segment, &segment->header->counters.objects_sampled, 1);
 }
 
-/* Signed: no size here is above PTRDIFF_MAX, and the countdown is never. */
+/* Runs the countdown down in any case; decide() gives back what it could not. One instruction where it can
+ * be: this is on the way of every object. Signed, which no size here and no countdown exceeds: left below 0 by
+ * a signal handler that jumped away, it is found so by the next object. */
 INLINE bool pass(size_t size)
 {
-	int64_t left = (int64_t)thread_state.countdown - (int64_t)size;
+#if defined(__x86_64__)
+	bool reached;
 
-	if (unlikely(left <= 0))
-		return false;
-	thread_state.countdown = (uint64_t)left;
-	return true;
+	__asm__("sub %[size], %[countdown]"
+		: [countdown] "+m"(thread_state.countdown), "=@ccle"(reached)
+		: [size] "r"(size));
+	return likely(!reached);
+#else
+	thread_state.countdown -= size;
+	return likely((int64_t)thread_state.countdown > 0);
+#endif
 }
 
 struct silence {

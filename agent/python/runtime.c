@@ -173,7 +173,7 @@ static int note_object(struct dl_phdr_info *object, size_t size, void *data)
 	return 1;
 }
 
-bool runtime_look_at(const void *caller)
+bool runtime_look_at(const void *caller, void **object)
 {
 	uint32_t seeking = STAGE_SEEKING;
 	struct search search = {.address = (uintptr_t)caller};
@@ -188,6 +188,7 @@ bool runtime_look_at(const void *caller)
 	enter(found ? STAGE_DONE : STAGE_SEEKING);
 	if (search.object && !found)
 		next_allocator.dlclose(search.object);
+	*object = search.object;
 	return found;
 }
 

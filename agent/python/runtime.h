@@ -42,7 +42,7 @@ static inline const struct runtime *runtime_current(void)
 /* Once, while setting up; `frames` false: SPPROF_PYTHON=0. Calls the loader and may leave an error for dlerror(). */
 void runtime_look(bool frames);
 /* From dlopen, before the loader is called, which forgets errors that this may leave. True: an interpreter was found
- * in the object that `caller` lies in. That stays loaded from now on. */
-bool runtime_look_at(const void *caller);
+ * in the object that `caller` lies in, whose handle is in `object`. That stays loaded from now on. */
+bool runtime_look_at(const void *caller, void **object);
 /* Tells whoever reads `segment` what is known. */
 void runtime_tell(struct segment *segment);
