@@ -126,11 +126,16 @@ with MemoryProfiler() as profiler:
     blocks(250)
 after = blocks(300)
 is_near(profiler.snapshot, 500 * SIZE)
-samples = profiler.snapshot.samples
-assert profiler.snapshot.live_samples == len(samples)
-assert profiler.snapshot.total_samples > len(samples) + 100
+snapshot = profiler.snapshot
+assert snapshot.live_samples == len(snapshot.live)
+assert len(snapshot.samples) == snapshot.total_samples > snapshot.live_samples + 100
 addresses = {id(block) for block in before + after}
-assert not any(sample.address in addresses for sample in samples)
+assert not any(sample.address in addresses for sample in snapshot.live)
+freed = [sample for sample in snapshot.samples if sample.lifetime_ns is not None]
+error = sum(s.variance for s in snapshot.samples) ** 0.5
+assert abs(snapshot.estimated_total_bytes - 750 * SIZE) < 5 * error + 400_000, snapshot
+assert sum(s.size == SIZE for s in freed) > 100 and all(s.lifetime_ns < 120 * 10 ** 9 for s in freed)
+assert not any("not known in full" in warning for warning in snapshot.warnings), snapshot.warnings
 assert memprof.get_stats().sampling_rate_bytes == 16384
 memprof.stop()
 """)
@@ -219,6 +224,48 @@ def fail():
         memprof.shutdown()
         raise KeyError("mine")
 assert "mine" in refused(KeyError, fail)
+""")
+
+
+class Marks(UnderAgent):
+    def test_a_window_is_between_two_names_of_the_program_and_of_spprofctl(self):
+        self.python(PRELUDE + """
+import ctypes, subprocess
+memprof.start(16)
+directory = memprof._profiler.client.directory
+def ctl(*arguments, code=0):
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    result = subprocess.run([os.environ["SPPROF_BINDIR"] + "/spprofctl", "--socket", directory, *arguments],
+                            env=environment, capture_output=True, text=True)
+    assert result.returncode == code, result
+    return result
+def window(*options):
+    heap = json.loads(ctl("snapshot", str(os.getpid()), "-f", "json", *options).stdout)
+    return heap["window"], heap["totals"]["live"]["bytes"]["value"], heap["totals"]["cumulative"]["bytes"]["value"]
+pid = str(os.getpid())
+mark = ctypes.CDLL(None).spprof_agent_mark
+mark.restype = ctypes.c_uint64
+first = blocks(300)
+ctl("mark", pid, "loaded")
+second = blocks(300)
+blocks(200)
+assert mark(b"warm") > 0
+third = blocks(300)
+told, live, allocated = window("--since", "loaded", "--until", "warm")
+assert told["cumulative_complete"] and told["since_id"] < told["until_id"], told
+assert abs(live - 300 * SIZE) < 2_000_000 and abs(allocated - 500 * SIZE) < 2_500_000, (live, allocated)
+told, live, allocated = window("--since", "warm")
+assert told["until_id"] == 0 and abs(live - 300 * SIZE) < 2_000_000, live
+told, live, allocated = window("--until", "warm")
+assert not told["cumulative_complete"] and live > 500 * SIZE, (told, live)
+text = ctl("snapshot", pid, "--since", "loaded", "--until", "warm").stdout
+assert "only samples from id" in text and "allocated in the window" in text, text
+assert "not known in full" in ctl("snapshot", pid, "--until", "warm").stdout
+assert "no mark 'never'" in ctl("snapshot", pid, "--since", "never", code=2).stderr
+ctl("mark", pid, "x" * 40, code=2)
+ctl("mark", pid, code=2)
+ctl("mark", "x", "name", code=2)
+ctl("snapshot", pid, "--since", "", code=2)
 """)
 
 
