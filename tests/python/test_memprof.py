@@ -49,10 +49,13 @@ assert snapshot.live_samples == len(snapshot.live) < snapshot.total_samples
 assert snapshot.estimated_heap_low < snapshot.estimated_heap_bytes < snapshot.estimated_heap_high
 ours = [s for s in snapshot.samples if s.size == SIZE]
 assert len(ours) > 500, len(ours)
-first = min(id(block) for block in kept)
 assert any(s.address == id(block) for s in ours for block in kept)
 assert all(s.thread_id == threading.get_native_id() and s.lifetime_ns is None and s.stack for s in ours)
-assert snapshot.top_allocators(1)[0].estimated_bytes > 15_000_000
+first = snapshot.top_allocators(1)[0]
+assert first.estimated_bytes > 15_000_000
+assert first.frame.is_python and first.line == 8, first
+assert first.function == "<listcomp>" if sys.version_info < (3, 11) else first.function.startswith("blocks"), first
+assert any(not frame.is_python for frame in ours[0].stack)
 assert not any("unconfirmed" in warning for warning in snapshot.warnings), snapshot.warnings
 """, interpreter=interpreter)
                 self.assert_nothing_is_left()
@@ -80,7 +83,7 @@ unseen = blocks(500)
 assert memprof.get_stats().total_samples == before.total_samples
 del kept
 assert memprof.get_stats().live_samples < before.live_samples - 500
-assert memprof.get_snapshot().estimated_heap_bytes < 8_000_000
+assert memprof.get_snapshot().estimated_heap_bytes < 14_000_000
 memprof.start(32)
 kept = blocks(1000)
 assert memprof.get_stats().sampling_rate_bytes == 32768
@@ -93,9 +96,10 @@ memprof.start(16)
 before = memprof.get_snapshot()
 kept = blocks(1000)
 after = memprof.get_snapshot()
-first = memprof.diff(before, after)[0]
-assert abs(first.growth_bytes - 1000 * SIZE) < 5 * first.standard_error_bytes + 100_000, first
-assert first.is_significant and first.before_samples == 0
+grown = memprof.diff(before, after)
+assert abs(sum(d.growth_bytes for d in grown) - 1000 * SIZE) < 3_000_000, grown
+assert grown[0].is_significant and grown[0].before_samples == 0
+assert grown[0].growth_bytes == max(d.growth_bytes for d in grown)
 """)
 
     def test_a_forked_child_goes_on_as_a_process_of_its_own(self):
