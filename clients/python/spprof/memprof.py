@@ -83,7 +83,11 @@ class _Profiler:
             pass
         self._end_daemon()
         self.daemon = PrivateDaemon()
-        self.daemon.client.stats(os.getpid())
+        try:
+            self.daemon.client.stats(os.getpid())
+        except BaseException:
+            self._end_daemon()
+            raise
         return self.daemon.client
 
     def _is_known_to(self, client: _client.Client) -> bool:
@@ -113,8 +117,9 @@ class _Profiler:
             self.is_started_by_blocks = False
         elif self.is_started:
             raise RuntimeError("spprof is started already: stop() it first to start it with another rate")
-        _agent.set_interval(round(sampling_rate_kb * 1024))
+        _agent.stats()  # refuses where there is none
         self.connect()
+        _agent.set_interval(round(sampling_rate_kb * 1024))
         _agent.start()
         self.is_started = self.was_started = True
 
@@ -128,11 +133,18 @@ class _Profiler:
         if not self.is_started:
             self.start(sampling_rate_kb)
             self.is_started_by_blocks = True
+        self.blocks += 1
+        try:
+            self._keep_deaths()
+        except BaseException:
+            self.leave_block()
+            raise
+
+    def _keep_deaths(self) -> None:
         client = self.connect().client if self.client is None else self.client
         if self.windows_at != (os.getpid(), client.directory):
             client.mark(os.getpid())
             self.windows_at = os.getpid(), client.directory
-        self.blocks += 1
 
     def leave_block(self) -> None:
         self.blocks -= 1
