@@ -17,7 +17,7 @@ libspctl_la_LIBADD = libspclient.la $(SMARTCOLS_LIBS) -lm
 libspctl_la_SOURCES = \
 	clients/ctl/child.c clients/ctl/child.h \
 	clients/ctl/cli.c clients/ctl/cli.h \
-	clients/ctl/cmd_env.c clients/ctl/cmd_list.c clients/ctl/cmd_run.c \
+	clients/ctl/cmd_env.c clients/ctl/cmd_list.c clients/ctl/cmd_mark.c clients/ctl/cmd_run.c \
 	clients/ctl/cmd_snapshot.c clients/ctl/cmd_stats.c clients/ctl/cmd_version.c \
 	clients/ctl/ctl.h \
 	clients/ctl/describe.c clients/ctl/describe.h \

@@ -205,6 +205,8 @@ static bool answers(const Spprof__V1__Response *response, const Spprof__V1__Requ
 		return response->kind_case == SPPROF__V1__RESPONSE__KIND_STATS;
 	case SPPROF__V1__REQUEST__KIND_PING:
 		return response->kind_case == SPPROF__V1__RESPONSE__KIND_PING;
+	case SPPROF__V1__REQUEST__KIND_MARK:
+		return response->kind_case == SPPROF__V1__RESPONSE__KIND_MARK;
 	default:
 		return false;
 	}

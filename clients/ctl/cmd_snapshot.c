@@ -14,7 +14,15 @@
 
 #define MAX_TIMEOUT_S 30
 
-enum { KEY_TOP = CLI_LONG_ONLY, KEY_DEPTH, KEY_CUMULATIVE, KEY_NATIVE_INTERNALS, KEY_TIMEOUT };
+enum {
+	KEY_TOP = CLI_LONG_ONLY,
+	KEY_DEPTH,
+	KEY_CUMULATIVE,
+	KEY_NATIVE_INTERNALS,
+	KEY_SINCE,
+	KEY_UNTIL,
+	KEY_TIMEOUT
+};
 
 static const struct cli_option options[] = {
 	{'f', "format", "FORMAT", FORMAT_NAMES " (default: by FILE's suffix, else text)"},
@@ -27,6 +35,8 @@ static const struct cli_option options[] = {
 		"text, collapsed: allocated since the start, instead of live now"},
 	{KEY_NATIVE_INTERNALS, "native-internals", NULL,
 		"Python: show what the interpreter itself does, too"},
+	{KEY_SINCE, "since", "NAME", "only what was allocated after this mark (`spprofctl mark`)"},
+	{KEY_UNTIL, "until", "NAME", "only what was allocated before this mark"},
 	{KEY_TIMEOUT, "timeout", "S",
 		"wait at most S seconds for symbol names (default 2, at most 30)"},
 	{0},
@@ -58,6 +68,14 @@ static int set_timeout(const char *value, uint32_t *timeout_ms)
 	return CTL_OK;
 }
 
+static int set_mark(const char *option, const char *value, char **out)
+{
+	if (*value == '\0')
+		return cli_usage_error(&cmd_snapshot, "--%s needs the name of a mark", option);
+	*out = (char *)value;
+	return CTL_OK;
+}
+
 static int set_option(struct arguments *arguments, int key, const char *value)
 {
 	switch (key) {
@@ -80,6 +98,10 @@ static int set_option(struct arguments *arguments, int key, const char *value)
 	case KEY_NATIVE_INTERNALS:
 		arguments->request.native_internals = true;
 		return CTL_OK;
+	case KEY_SINCE:
+		return set_mark("since", value, &arguments->request.since);
+	case KEY_UNTIL:
+		return set_mark("until", value, &arguments->request.until);
 	default:
 		return set_timeout(value, &arguments->request.timeout_ms);
 	}

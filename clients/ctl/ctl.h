@@ -22,4 +22,5 @@ struct ctl {
 };
 
 struct cli_command;
-extern const struct cli_command cmd_run, cmd_env, cmd_list, cmd_snapshot, cmd_stats, cmd_version;
+extern const struct cli_command cmd_run, cmd_env, cmd_list, cmd_mark, cmd_snapshot, cmd_stats,
+	cmd_version;

@@ -17,7 +17,7 @@ static const struct cli_option options[] = {
 };
 
 static const struct cli_command *const commands[] = {
-	&cmd_run, &cmd_env, &cmd_list, &cmd_snapshot, &cmd_stats, &cmd_version};
+	&cmd_run, &cmd_env, &cmd_list, &cmd_snapshot, &cmd_mark, &cmd_stats, &cmd_version};
 
 static void print_commands(void)
 {

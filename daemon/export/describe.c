@@ -39,6 +39,17 @@ double describe_largest_interval(const struct snapshot *snapshot)
 	return fmax(snapshot->interval_bytes, snapshot->cumulative.interval_max);
 }
 
+static void describe_window(struct buffer *out, const struct snapshot_window *window)
+{
+	if (!window->set)
+		return;
+	buffer_printf(out, "; only samples from id %" PRIu64 " on", window->since_id);
+	if (window->until_id > 0)
+		buffer_printf(out, " to before %" PRIu64, window->until_id);
+	if (window->thread > 0)
+		buffer_printf(out, " of thread %" PRIu32, window->thread);
+}
+
 void describe_sampling(struct buffer *out, const struct snapshot *snapshot)
 {
 	double largest = describe_largest_interval(snapshot);
@@ -58,6 +69,7 @@ void describe_sampling(struct buffer *out, const struct snapshot *snapshot)
 	}
 	buffer_puts(out, ", ");
 	describe_losses(out, snapshot);
+	describe_window(out, &snapshot->window);
 }
 
 void describe_bytes(

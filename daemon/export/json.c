@@ -150,7 +150,7 @@ static void put_window(struct encoder *e)
 	put_count(&e->json, "since_id", window->since_id);
 	put_count(&e->json, "until_id", window->until_id);
 	put_count(&e->json, "thread", window->thread);
-	json_writer_bool(&e->json, "cumulative_complete", false);
+	json_writer_bool(&e->json, "cumulative_complete", window->complete);
 	json_writer_close(&e->json, '}');
 }
 
@@ -275,6 +275,8 @@ static void put_sample(struct json_writer *json, const struct snapshot_sample *s
 	put_count(json, "size", sample->size_bytes);
 	put_count(json, "interval", sample->interval_bytes);
 	put_count(json, "time_unix_ns", sample->time_unix_ns);
+	if (sample->freed_unix_ns > 0)
+		put_count(json, "freed_unix_ns", sample->freed_unix_ns);
 	put_count(json, "thread", sample->thread);
 	put_count(json, "site", sample->site);
 	json_writer_close(json, '}');

@@ -47,7 +47,8 @@ static void put_totals(const struct encoder *e)
 {
 	buffer_puts(e->out, "live ");
 	describe_bytes(e->out, &e->snapshot->live, e->snapshot);
-	buffer_puts(e->out, ", allocated so far ");
+	buffer_puts(e->out,
+		e->snapshot->window.set ? ", allocated in the window " : ", allocated so far ");
 	describe_bytes(e->out, &e->snapshot->cumulative, e->snapshot);
 	buffer_putc(e->out, '\n');
 }

@@ -40,6 +40,15 @@ static void note_exit(const struct writer *w)
 	buffer_puts(w->out, "the process is gone, this is its last state\n");
 }
 
+static void note_window(const struct writer *w)
+{
+	if (!w->snapshot->window.set || w->snapshot->window.complete)
+		return;
+	begin(w);
+	buffer_puts(w->out, "what was freed in this window is not known in full; it is from "
+			    "`spprofctl mark` on\n");
+}
+
 static void note_unconfirmed(const struct writer *w)
 {
 	const struct snapshot_quality *quality = &w->snapshot->quality;
@@ -193,6 +202,7 @@ void text_notes_put(struct buffer *out, const struct snapshot *snapshot,
 {
 	struct writer w = {.out = out, .snapshot = snapshot, .options = options};
 	note_exit(&w);
+	note_window(&w);
 	note_unconfirmed(&w);
 	note_losses(&w);
 	note_late_start(&w);

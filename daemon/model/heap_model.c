@@ -18,6 +18,7 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/hash_index.h"
+#include "model/death_log.h"
 #include "model/live_set.h"
 
 #define TOLD_BIRTH 0u
@@ -48,6 +49,8 @@ struct heap_model {
 	uint32_t stack_count, stack_capacity;
 	struct heap_totals totals;
 	uint32_t epoch; /* of the latest request; 0: there was none */
+	uint64_t max_id;
+	struct death_log *log; /* owns; NULL: nobody has asked for windows */
 };
 
 static uint32_t hash_of(uint64_t id)
@@ -126,9 +129,16 @@ static void confirm(struct heap_model *model, struct heap_birth *entry)
 	entry->told = TOLD_BIRTH;
 }
 
+static void log_death(struct heap_model *model, const struct heap_birth *birth, uint64_t time_ns)
+{
+	if (model->log != NULL)
+		death_log_add(model->log, birth, time_ns);
+}
+
 /* What was swept has been counted as dead by the sweep. */
 static void on_gone(const struct heap_birth *ghost, void *data)
 {
+	log_death(data, ghost, 0);
 	if (ghost->told != TOLD_BIRTH)
 		add_to_sums(data, ghost);
 }
@@ -162,6 +172,7 @@ struct heap_model *heap_model_free(struct heap_model *model)
 	deinit_deaths(&model->this_round);
 	deinit_deaths(&model->last_round);
 	free(model->cumulative);
+	death_log_free(model->log);
 	free(model);
 	return NULL;
 }
@@ -213,12 +224,15 @@ static void insert(
 /* False: it has not died. */
 static bool is_stillborn(struct heap_model *model, const struct heap_birth *birth)
 {
+	if (birth->id > model->max_id)
+		model->max_id = birth->id;
 	struct death *death = find_remembered(model, birth->id);
 	if (death == NULL)
 		return false;
 	death->born = true;
 	add_to_sums(model, birth);
 	count_death(model, birth->time_ns, death->time_ns);
+	log_death(model, birth, death->time_ns);
 	return true;
 }
 
@@ -253,6 +267,7 @@ void heap_model_unfold(struct heap_model *model, const struct heap_birth *birth)
 	if (death != NULL) {
 		death->born = true;
 		count_death(model, birth->time_ns, death->time_ns);
+		log_death(model, birth, death->time_ns);
 	} else {
 		insert(model, birth, model->live.now, TOLD_BIRTH);
 	}
@@ -262,6 +277,7 @@ static void bury(struct heap_model *model, struct heap_birth *entry, uint64_t ti
 {
 	confirm(model, entry);
 	count_death(model, entry->time_ns, time_ns);
+	log_death(model, entry, time_ns);
 	live_set_remove(&model->live, entry);
 }
 
@@ -456,6 +472,22 @@ void heap_model_each_live(const struct heap_model *model,
 			visit(live_set_at(&model->live, i), data);
 }
 
+uint64_t heap_model_next_id(const struct heap_model *model)
+{
+	return model->max_id + 1;
+}
+
+void heap_model_log_deaths(struct heap_model *model)
+{
+	if (model->log == NULL)
+		death_log_new(&model->log, heap_model_next_id(model), DEATH_LOG_MAX);
+}
+
+const struct death_log *heap_model_death_log(const struct heap_model *model)
+{
+	return model->log;
+}
+
 static size_t death_set_bytes(const struct death_set *set)
 {
 	return hash_index_bytes(&set->index) + set->capacity * sizeof(set->deaths[0]);
@@ -465,5 +497,6 @@ size_t heap_model_bytes(const struct heap_model *model)
 {
 	return sizeof(*model) + live_set_bytes(&model->live) + death_set_bytes(&model->this_round) +
 	       death_set_bytes(&model->last_round) +
-	       model->stack_capacity * sizeof(model->cumulative[0]);
+	       model->stack_capacity * sizeof(model->cumulative[0]) +
+	       (model->log ? death_log_bytes(model->log) : 0);
 }

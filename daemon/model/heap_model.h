@@ -25,6 +25,7 @@
 #define HEAP_TID_MAX   ((1u << 22) - 1) /* Linux has none above */
 #define HEAP_TIME_MAX  ((UINT64_C(1) << 60) - 1)
 
+struct death_log;
 struct heap_model;
 
 struct heap_birth {
@@ -129,4 +130,9 @@ void heap_model_sums(const struct heap_model *model, struct estimate_sum *live,
 	struct estimate_sum *cumulative, uint32_t stacks);
 void heap_model_each_live(const struct heap_model *model,
 	void (*visit)(const struct heap_birth *entry, void *data), void *data);
+/* An id that no sample which has been told of has, nor any with a lower one than that. */
+uint64_t heap_model_next_id(const struct heap_model *model);
+/* From now on deaths of samples from that id on are logged; does nothing the second time. */
+void heap_model_log_deaths(struct heap_model *model);
+const struct death_log *heap_model_death_log(const struct heap_model *model); /* NULL: none */
 size_t heap_model_bytes(const struct heap_model *model);

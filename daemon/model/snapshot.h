@@ -52,6 +52,7 @@ struct snapshot_sample {
 	uint64_t address;
 	uint64_t size_bytes, interval_bytes; /* > 0 */
 	uint64_t time_unix_ns;
+	uint64_t freed_unix_ns; /* 0: it lives */
 	uint32_t thread;
 	uint32_t site; /* index; snapshot_finish keeps it right */
 };
@@ -61,6 +62,7 @@ struct snapshot_window {
 	bool set;
 	uint64_t since_id, until_id; /* until_id 0: no bound */
 	uint32_t thread;	     /* 0: all */
+	bool complete;		     /* the cumulative sums have what was freed, too */
 };
 
 struct snapshot_quality {
@@ -95,7 +97,7 @@ struct snapshot {
 	struct estimate_sum live, cumulative; /* totals */
 	struct snapshot_site *sites;	      /* owns; sorted by live.bytes, descending */
 	uint32_t site_count;
-	struct snapshot_sample *samples; /* owns; live ones, in no order; NULL: not asked for */
+	struct snapshot_sample *samples; /* owns; in no order; NULL: not asked for */
 	uint32_t sample_count;
 	struct snapshot_location *locations;
 	uint32_t location_count;

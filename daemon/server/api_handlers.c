@@ -31,6 +31,7 @@
 #include "server/process_list.h"
 #include "server/session.h"
 #include "server/session_counters.h"
+#include "server/session_marks.h"
 #include "server/session_python.h"
 #include "server/session_table.h"
 #include "server/snapshot_builder.h"
@@ -59,6 +60,7 @@ struct inquiry {
 	pid_t pid;
 	struct session *session; /* owns a reference, once found */
 	struct snapshot_request snapshot;
+	char *mark, *since, *until; /* own; names of marks */
 	void (*proceed)(struct inquiry *inquiry);
 };
 
@@ -77,6 +79,9 @@ static void end_inquiry(struct inquiry *inquiry)
 		at = &(*at)->next;
 	*at = inquiry->next;
 	session_unref(inquiry->session);
+	free(inquiry->mark);
+	free(inquiry->since);
+	free(inquiry->until);
 	free(inquiry);
 }
 
@@ -248,8 +253,22 @@ static bool is_wanted(void *data)
 	return api_call_wanted(inquiry->call);
 }
 
+/* False: the inquiry has ended. */
+static bool find_mark(struct inquiry *inquiry, const char *name, uint64_t *id)
+{
+	if (*name == '\0' || session_find_mark(inquiry->session, name, id))
+		return true;
+	REFUSE(inquiry, INVALID, "process %d has no mark '%s'; `spprofctl mark %d NAME` makes one",
+		(int)inquiry->pid, session_marks_is_name(name) ? name : "?", (int)inquiry->pid);
+	return false;
+}
+
 static void take_snapshot(struct inquiry *inquiry)
 {
+	struct snapshot_scope *scope = &inquiry->snapshot.scope;
+	if (!find_mark(inquiry, inquiry->since, &scope->since_id) ||
+		!find_mark(inquiry, inquiry->until, &scope->until_id))
+		return;
 	inquiry->snapshot.session = inquiry->session;
 	inquiry->snapshot.wanted = is_wanted;
 	inquiry->snapshot.done = on_snapshot;
@@ -286,6 +305,8 @@ static void handle_snapshot(struct api_handlers *handlers, struct api_call *call
 		return;
 	}
 	struct inquiry *inquiry = begin_inquiry(handlers, call, request->pid, take_snapshot);
+	inquiry->since = alloc_strdup(request->since);
+	inquiry->until = alloc_strdup(request->until);
 	uint32_t timeout = request->timeout_ms > 0 ? request->timeout_ms : DEFAULT_TIMEOUT_MS;
 	inquiry->snapshot = (struct snapshot_request){
 		.format = formats[request->format],
@@ -394,6 +415,43 @@ static void handle_stats(struct api_handlers *handlers, struct api_call *call,
 		look_up(begin_inquiry(handlers, call, request->pid, take_stats));
 }
 
+static void answer_mark(void *data)
+{
+	struct inquiry *inquiry = data;
+	Spprof__V1__MarkResponse mark = SPPROF__V1__MARK_RESPONSE__INIT;
+	Spprof__V1__Response response = SPPROF__V1__RESPONSE__INIT;
+	mark.id = session_mark(inquiry->session, inquiry->mark);
+	response.kind_case = SPPROF__V1__RESPONSE__KIND_MARK;
+	response.mark = &mark;
+	struct api_answer *answer = api_answer_new();
+	api_answer_add(answer, &response);
+	answer_inquiry(inquiry, answer);
+}
+
+static void take_mark(struct inquiry *inquiry)
+{
+	if (!session_table_catch_up(
+		    inquiry->handlers->parts.table, inquiry->session, answer_mark, inquiry))
+		answer_mark(inquiry);
+}
+
+static void handle_mark(struct api_handlers *handlers, struct api_call *call,
+	const Spprof__V1__MarkRequest *request)
+{
+	if (request->pid <= 0) {
+		api_call_refuse(call, INVALID, "%d is not a process id", request->pid);
+		return;
+	}
+	if (*request->name != '\0' && !session_marks_is_name(request->name)) {
+		api_call_refuse(call, INVALID, "a mark's name is 1 to %u characters of ASCII",
+			WIRE_MARK_NAME_MAX);
+		return;
+	}
+	struct inquiry *inquiry = begin_inquiry(handlers, call, request->pid, take_mark);
+	inquiry->mark = alloc_strdup(request->name);
+	look_up(inquiry);
+}
+
 static void handle_ping(struct api_handlers *handlers, struct api_call *call)
 {
 	Spprof__V1__PingResponse ping = SPPROF__V1__PING_RESPONSE__INIT;
@@ -421,6 +479,9 @@ void api_handlers_handle(struct api_call *call, const uint8_t *message, uint32_t
 		break;
 	case SPPROF__V1__REQUEST__KIND_STATS:
 		handle_stats(handlers, call, request->stats);
+		break;
+	case SPPROF__V1__REQUEST__KIND_MARK:
+		handle_mark(handlers, call, request->mark);
 		break;
 	case SPPROF__V1__REQUEST__KIND_PING:
 		handle_ping(handlers, call);

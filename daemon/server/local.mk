@@ -75,6 +75,7 @@ libspserver_la_SOURCES += \
 	daemon/server/module_files.c daemon/server/module_files.h \
 	daemon/server/process_list.c daemon/server/process_list.h \
 	daemon/server/session_counters.c daemon/server/session_counters.h \
+	daemon/server/session_marks.c daemon/server/session_marks.h \
 	daemon/server/session_python.c daemon/server/session_python.h \
 	daemon/server/snapshot_builder.c daemon/server/snapshot_builder.h \
 	daemon/server/snapshot_draft.c daemon/server/snapshot_draft.h \

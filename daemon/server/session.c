@@ -22,6 +22,7 @@
 #include "server/segment_lock.h"
 #include "server/session_audit.h"
 #include "server/session_codes.h"
+#include "server/session_marks.h"
 #include "server/session_maps.h"
 #include "server/session_quality.h"
 #include "server/session_resync.h"
@@ -42,8 +43,9 @@ struct session {
 	struct symbol_file *files; /* owns; by module */
 	uint32_t file_count;
 	struct session_codes *codes; /* owns */
-	struct sample_feed *feed;    /* owns */
-	bool in_round;		     /* until session_tend */
+	struct session_marks marks;
+	struct sample_feed *feed; /* owns */
+	bool in_round;		  /* until session_tend */
 	struct session_resync resync;
 	struct session_audit audit;
 	struct session_quality_state quality;
@@ -146,6 +148,7 @@ static struct session *destroy(struct session *session)
 	session_audit_deinit(&session->audit);
 	sample_feed_free(session->feed);
 	session_codes_free(session->codes);
+	session_marks_deinit(&session->marks);
 	session_maps_deinit(&session->maps);
 	ring_consumer_free(session->consumer);
 	process_info_deinit(&session->info);
@@ -417,6 +420,7 @@ void session_end(struct session *session)
 	session_audit_end(&session->audit);
 	session_resync_end(&session->resync);
 	session_codes_detach(session->codes);
+	session_marks_read(&session->marks, session->segment);
 	session->segment = segment_map_free(session->segment);
 	unlock_segment(session);
 	process_handle_close(&session->process);
@@ -538,6 +542,23 @@ const struct stack_table *session_stacks(const struct session *session)
 const struct module_map *session_modules(const struct session *session)
 {
 	return session->maps.modules;
+}
+
+uint64_t session_mark(struct session *session, const char *name)
+{
+	struct heap_model *heap = sample_feed_heap(session->feed);
+	uint64_t id = heap_model_next_id(heap);
+	heap_model_log_deaths(heap);
+	if (*name != '\0')
+		session_marks_give(&session->marks, name, id);
+	return id;
+}
+
+bool session_find_mark(struct session *session, const char *name, uint64_t *id)
+{
+	if (session->segment != NULL)
+		session_marks_read(&session->marks, session->segment);
+	return session_marks_find(&session->marks, name, id);
 }
 
 const struct session_codes *session_codes(const struct session *session)

@@ -124,6 +124,11 @@ struct symbol_file *session_file(struct session *session, uint32_t module);
 
 /* What another unwinder says of its stacks; its auditor is to be set. */
 struct session_audit *session_audit(struct session *session);
+/* Names the border between the samples that have been told of and later ones ("": not at all); windows from there on
+ * know what they have freed. Its id. */
+uint64_t session_mark(struct session *session, const char *name);
+/* The border of that name: a client's or the worker's own. False: there is none. */
+bool session_find_mark(struct session *session, const char *name, uint64_t *id);
 const struct heap_model *session_heap(const struct session *session);
 const struct stack_table *session_stacks(const struct session *session);
 const struct module_map *session_modules(const struct session *session);

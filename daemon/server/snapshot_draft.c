@@ -289,8 +289,7 @@ int snapshot_draft_new(
 	draft->module_numbers = alloc_zeroed(modules + 1, sizeof *draft->module_numbers);
 	memset(draft->module_numbers, 0xff, (modules + 1) * sizeof *draft->module_numbers);
 	collect_sites(draft, session, scope);
-	draft->snapshot->window = (struct snapshot_window){
-		snapshot_scope_is_window(scope), scope->since_id, scope->until_id, scope->thread};
+	draft->snapshot->window = snapshot_scope_window(scope, session_heap(session));
 	collect_codes(draft, session);
 	describe(draft, session);
 	*out = draft;

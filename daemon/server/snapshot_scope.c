@@ -1,18 +1,32 @@
-/* A window is made of what lives alone: a dead sample leaves nothing but its share of its stack's sums. */
+/* A dead sample leaves nothing in the model but its share of its stack's sums; windows know of it by the death log. */
 #include "server/snapshot_scope.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "model/death_log.h"
 #include "model/estimate.h"
 #include "model/heap_model.h"
 #include "model/snapshot.h"
 #include "server/wall_clock.h"
 
-bool snapshot_scope_is_window(const struct snapshot_scope *scope)
+static bool is_window(const struct snapshot_scope *scope)
 {
 	return scope->since_id > 0 || scope->until_id > 0 || scope->thread > 0;
+}
+
+struct snapshot_window snapshot_scope_window(
+	const struct snapshot_scope *scope, const struct heap_model *heap)
+{
+	const struct death_log *log = heap_model_death_log(heap);
+	return (struct snapshot_window){
+		.set = is_window(scope),
+		.since_id = scope->since_id,
+		.until_id = scope->until_id,
+		.thread = scope->thread,
+		.complete = log != NULL && death_log_covers(log, scope->since_id),
+	};
 }
 
 static bool has(const struct snapshot_scope *scope, const struct heap_birth *entry)
@@ -24,7 +38,7 @@ static bool has(const struct snapshot_scope *scope, const struct heap_birth *ent
 
 struct summing {
 	const struct snapshot_scope *scope;
-	struct estimate_sum *live;
+	struct estimate_sum *sums;
 	uint32_t stacks;
 };
 
@@ -32,14 +46,20 @@ static void add_to_sum(const struct heap_birth *entry, void *data)
 {
 	const struct summing *summing = data;
 	if (has(summing->scope, entry))
-		estimate_add(&summing->live[entry->stack < summing->stacks ? entry->stack : 0],
+		estimate_add(&summing->sums[entry->stack < summing->stacks ? entry->stack : 0],
 			entry->size_bytes, entry->interval_bytes);
+}
+
+static void add_dead_to_sum(const struct heap_birth *entry, uint64_t time_ns, void *data)
+{
+	(void)time_ns;
+	add_to_sum(entry, data);
 }
 
 void snapshot_scope_sums(const struct snapshot_scope *scope, const struct heap_model *heap,
 	struct estimate_sum *live, struct estimate_sum *cumulative, uint32_t stacks)
 {
-	if (!snapshot_scope_is_window(scope)) {
+	if (!is_window(scope)) {
 		heap_model_sums(heap, live, cumulative, stacks);
 		return;
 	}
@@ -47,12 +67,16 @@ void snapshot_scope_sums(const struct snapshot_scope *scope, const struct heap_m
 	memset(live, 0, stacks * sizeof *live);
 	heap_model_each_live(heap, add_to_sum, &summing);
 	memcpy(cumulative, live, stacks * sizeof *live);
+	summing.sums = cumulative;
+	if (heap_model_death_log(heap) != NULL)
+		death_log_each(heap_model_death_log(heap), add_dead_to_sum, &summing);
 }
 
 struct listing {
 	const struct snapshot_scope *scope;
 	const uint32_t *sites;
 	uint32_t stacks;
+	uint32_t room;
 	struct snapshot *snapshot;
 	uint64_t monotonic_ns, unix_ns; /* now */
 };
@@ -64,13 +88,16 @@ static uint64_t unix_time(const struct listing *listing, uint64_t time_ns)
 	return listing->unix_ns - (time_ns == 0 || time_ns > now ? 0 : now - time_ns);
 }
 
-static void add_to_list(const struct heap_birth *entry, void *data)
+static struct snapshot_sample *add(struct listing *listing, const struct heap_birth *entry)
 {
-	const struct listing *listing = data;
 	struct snapshot *snapshot = listing->snapshot;
-	if (!has(listing->scope, entry))
-		return;
-	snapshot->samples[snapshot->sample_count++] = (struct snapshot_sample){
+	if (snapshot->sample_count == listing->room) {
+		listing->room *= 2;
+		snapshot->samples =
+			alloc_resize(snapshot->samples, listing->room, sizeof *snapshot->samples);
+	}
+	struct snapshot_sample *sample = &snapshot->samples[snapshot->sample_count++];
+	*sample = (struct snapshot_sample){
 		.id = entry->id,
 		.address = entry->address,
 		.size_bytes = entry->size_bytes,
@@ -79,17 +106,33 @@ static void add_to_list(const struct heap_birth *entry, void *data)
 		.thread = entry->tid,
 		.site = listing->sites[entry->stack < listing->stacks ? entry->stack : 0],
 	};
+	return sample;
+}
+
+static void add_live(const struct heap_birth *entry, void *data)
+{
+	struct listing *listing = data;
+	if (has(listing->scope, entry))
+		add(listing, entry);
+}
+
+/* Of one whose death was noticed later the moment of that is taken: by now. */
+static void add_dead(const struct heap_birth *entry, uint64_t time_ns, void *data)
+{
+	struct listing *listing = data;
+	if (has(listing->scope, entry))
+		add(listing, entry)->freed_unix_ns = unix_time(listing, time_ns);
 }
 
 void snapshot_scope_list(const struct snapshot_scope *scope, const struct heap_model *heap,
 	const uint32_t *sites, uint32_t stacks, struct snapshot *snapshot)
 {
-	struct listing listing = {
-		scope, sites, stacks, snapshot, wall_clock_monotonic_ns(), wall_clock_unix_ns()};
-	struct heap_totals totals;
+	struct listing listing = {scope, sites, stacks, 64, snapshot, wall_clock_monotonic_ns(),
+		wall_clock_unix_ns()};
 	if (!scope->samples)
 		return;
-	heap_model_totals(heap, &totals);
-	snapshot->samples = alloc_zeroed(totals.live + 1, sizeof *snapshot->samples);
-	heap_model_each_live(heap, add_to_list, &listing);
+	snapshot->samples = alloc_zeroed(listing.room, sizeof *snapshot->samples);
+	heap_model_each_live(heap, add_live, &listing);
+	if (is_window(scope) && heap_model_death_log(heap) != NULL)
+		death_log_each(heap_model_death_log(heap), add_dead, &listing);
 }

@@ -49,10 +49,13 @@ assert snapshot.live_samples == len(snapshot.live) < snapshot.total_samples
 assert snapshot.estimated_heap_low < snapshot.estimated_heap_bytes < snapshot.estimated_heap_high
 ours = [s for s in snapshot.samples if s.size == SIZE]
 assert len(ours) > 500, len(ours)
-first = min(id(block) for block in kept)
 assert any(s.address == id(block) for s in ours for block in kept)
 assert all(s.thread_id == threading.get_native_id() and s.lifetime_ns is None and s.stack for s in ours)
-assert snapshot.top_allocators(1)[0].estimated_bytes > 15_000_000
+first = snapshot.top_allocators(1)[0]
+assert first.estimated_bytes > 15_000_000
+assert first.frame.is_python and first.line == 8, first
+assert first.function == "<listcomp>" if sys.version_info < (3, 11) else first.function.startswith("blocks"), first
+assert any(not frame.is_python for frame in ours[0].stack)
 assert not any("unconfirmed" in warning for warning in snapshot.warnings), snapshot.warnings
 """, interpreter=interpreter)
                 self.assert_nothing_is_left()
@@ -80,7 +83,7 @@ unseen = blocks(500)
 assert memprof.get_stats().total_samples == before.total_samples
 del kept
 assert memprof.get_stats().live_samples < before.live_samples - 500
-assert memprof.get_snapshot().estimated_heap_bytes < 8_000_000
+assert memprof.get_snapshot().estimated_heap_bytes < 14_000_000
 memprof.start(32)
 kept = blocks(1000)
 assert memprof.get_stats().sampling_rate_bytes == 32768
@@ -93,9 +96,10 @@ memprof.start(16)
 before = memprof.get_snapshot()
 kept = blocks(1000)
 after = memprof.get_snapshot()
-first = memprof.diff(before, after)[0]
-assert abs(first.growth_bytes - 1000 * SIZE) < 5 * first.standard_error_bytes + 100_000, first
-assert first.is_significant and first.before_samples == 0
+grown = memprof.diff(before, after)
+assert abs(sum(d.growth_bytes for d in grown) - 1000 * SIZE) < 3_000_000, grown
+assert grown[0].is_significant and grown[0].before_samples == 0
+assert grown[0].growth_bytes == max(d.growth_bytes for d in grown)
 """)
 
     def test_a_forked_child_goes_on_as_a_process_of_its_own(self):
@@ -126,11 +130,16 @@ with MemoryProfiler() as profiler:
     blocks(250)
 after = blocks(300)
 is_near(profiler.snapshot, 500 * SIZE)
-samples = profiler.snapshot.samples
-assert profiler.snapshot.live_samples == len(samples)
-assert profiler.snapshot.total_samples > len(samples) + 100
+snapshot = profiler.snapshot
+assert snapshot.live_samples == len(snapshot.live)
+assert len(snapshot.samples) == snapshot.total_samples > snapshot.live_samples + 100
 addresses = {id(block) for block in before + after}
-assert not any(sample.address in addresses for sample in samples)
+assert not any(sample.address in addresses for sample in snapshot.live)
+freed = [sample for sample in snapshot.samples if sample.lifetime_ns is not None]
+error = sum(s.variance for s in snapshot.samples) ** 0.5
+assert abs(snapshot.estimated_total_bytes - 750 * SIZE) < 5 * error + 400_000, snapshot
+assert sum(s.size == SIZE for s in freed) > 100 and all(s.lifetime_ns < 120 * 10 ** 9 for s in freed)
+assert not any("not known in full" in warning for warning in snapshot.warnings), snapshot.warnings
 assert memprof.get_stats().sampling_rate_bytes == 16384
 memprof.stop()
 """)
@@ -219,6 +228,48 @@ def fail():
         memprof.shutdown()
         raise KeyError("mine")
 assert "mine" in refused(KeyError, fail)
+""")
+
+
+class Marks(UnderAgent):
+    def test_a_window_is_between_two_names_of_the_program_and_of_spprofctl(self):
+        self.python(PRELUDE + """
+import ctypes, subprocess
+memprof.start(16)
+directory = memprof._profiler.client.directory
+def ctl(*arguments, code=0):
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    result = subprocess.run([os.environ["SPPROF_BINDIR"] + "/spprofctl", "--socket", directory, *arguments],
+                            env=environment, capture_output=True, text=True)
+    assert result.returncode == code, result
+    return result
+def window(*options):
+    heap = json.loads(ctl("snapshot", str(os.getpid()), "-f", "json", *options).stdout)
+    return heap["window"], heap["totals"]["live"]["bytes"]["value"], heap["totals"]["cumulative"]["bytes"]["value"]
+pid = str(os.getpid())
+mark = ctypes.CDLL(None).spprof_agent_mark
+mark.restype = ctypes.c_uint64
+first = blocks(300)
+ctl("mark", pid, "loaded")
+second = blocks(300)
+blocks(200)
+assert mark(b"warm") > 0
+third = blocks(300)
+told, live, allocated = window("--since", "loaded", "--until", "warm")
+assert told["cumulative_complete"] and told["since_id"] < told["until_id"], told
+assert abs(live - 300 * SIZE) < 2_000_000 and abs(allocated - 500 * SIZE) < 2_500_000, (live, allocated)
+told, live, allocated = window("--since", "warm")
+assert told["until_id"] == 0 and abs(live - 300 * SIZE) < 2_000_000, live
+told, live, allocated = window("--until", "warm")
+assert not told["cumulative_complete"] and live > 500 * SIZE, (told, live)
+text = ctl("snapshot", pid, "--since", "loaded", "--until", "warm").stdout
+assert "only samples from id" in text and "allocated in the window" in text, text
+assert "not known in full" in ctl("snapshot", pid, "--until", "warm").stdout
+assert "no mark 'never'" in ctl("snapshot", pid, "--since", "never", code=2).stderr
+ctl("mark", pid, "x" * 40, code=2)
+ctl("mark", pid, code=2)
+ctl("mark", "x", "name", code=2)
+ctl("snapshot", pid, "--since", "", code=2)
 """)
 
 

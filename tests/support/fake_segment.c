@@ -84,6 +84,11 @@ static uint8_t *definitions(const struct fake_segment *segment)
 	return segment->base + wire_definitions_offset(segment->ring_count, segment->ring_size);
 }
 
+struct wire_marks *fake_segment_marks(const struct fake_segment *segment)
+{
+	return (struct wire_marks *)definitions(segment);
+}
+
 void fake_segment_code_place(struct fake_segment *segment, uint32_t number, uint64_t place)
 {
 	_Atomic uint64_t *index =

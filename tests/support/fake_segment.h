@@ -50,6 +50,9 @@ struct wire_code *fake_segment_code(struct fake_segment *segment, uint32_t numbe
 /* What the index says of a code. */
 void fake_segment_code_place(struct fake_segment *segment, uint32_t number, uint64_t place);
 
+/* The worker's named marks. */
+struct wire_marks *fake_segment_marks(const struct fake_segment *segment);
+
 /* Well-formed records, filled with values that follow from `id`. `out` has WIRE_RECORD_MAX bytes.
  */
 size_t fake_segment_birth(void *out, uint64_t id, uint16_t frame_count);

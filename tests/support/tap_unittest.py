@@ -32,6 +32,15 @@ class _Result(unittest.TestResult):
 
     addError = addFailure
 
+    def addSubTest(self, test, subtest, err):
+        """Of those that fail each is a result; the method's own is given if none does."""
+        if err is not None:
+            self.tap.ok(False, f"{self._name(test)}: {subtest.params or subtest._message}",
+                        "".join(traceback.format_exception(*err)))
+
+    def addUnexpectedSuccess(self, test):
+        self.tap.ok(False, self._name(test), "it was expected to fail")
+
 
 def main():
     tap = Tap()

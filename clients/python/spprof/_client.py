@@ -125,6 +125,10 @@ class Client:
     def stats(self, pid: int) -> Message:
         return self.ask("stats", {"pid": pid})[0]
 
+    def mark(self, pid: int, name: str = "") -> int:
+        """The id of a border in the process's samples; from there on spprofd knows what a window has freed."""
+        return int(self.ask("mark", {"pid": pid, "name": name})[0].get("id", 0))
+
     def snapshot(self, request: Message) -> bytes:
         """The file that a SnapshotRequest asks for."""
         try:

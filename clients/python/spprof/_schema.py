@@ -46,6 +46,13 @@ MESSAGES: Dict[str, Dict[int, Field]] = {
     "ListResponse": {
         1: ("processes", "message", "Process", True),
     },
+    "MarkRequest": {
+        1: ("pid", "int32", "", False),
+        2: ("name", "string", "", False),
+    },
+    "MarkResponse": {
+        1: ("id", "uint64", "", False),
+    },
     "PingRequest": {
     },
     "PingResponse": {
@@ -72,6 +79,7 @@ MESSAGES: Dict[str, Dict[int, Field]] = {
         2: ("snapshot", "message", "SnapshotRequest", False),
         3: ("stats", "message", "StatsRequest", False),
         4: ("ping", "message", "PingRequest", False),
+        5: ("mark", "message", "MarkRequest", False),
     },
     "Response": {
         1: ("error", "message", "Error", False),
@@ -80,6 +88,7 @@ MESSAGES: Dict[str, Dict[int, Field]] = {
         4: ("snapshot", "message", "SnapshotResponse", False),
         5: ("stats", "message", "StatsResponse", False),
         6: ("ping", "message", "PingResponse", False),
+        7: ("mark", "message", "MarkResponse", False),
     },
     "SnapshotRequest": {
         1: ("pid", "int32", "", False),
@@ -95,6 +104,8 @@ MESSAGES: Dict[str, Dict[int, Field]] = {
         11: ("until_id", "uint64", "", False),
         12: ("tid", "uint32", "", False),
         13: ("samples", "bool", "", False),
+        14: ("since", "string", "", False),
+        15: ("until", "string", "", False),
     },
     "SnapshotResponse": {
         1: ("data", "bytes", "", False),

@@ -25,7 +25,7 @@ import inspect
 import os
 import threading
 from types import TracebackType
-from typing import Any, Callable, List, Optional, Type, TypeVar, cast
+from typing import Any, Callable, List, Optional, Tuple, Type, TypeVar, cast
 
 from . import _agent, _client
 from ._daemon import PrivateDaemon
@@ -58,6 +58,7 @@ class _Profiler:
         self.is_shut_down = False
         self.blocks = 0  # of MemoryProfilers
         self.is_started_by_blocks = False
+        self.windows_at: Optional[Tuple[int, str]] = None  # process and daemon that keeps deaths for windows
         self.client: Optional[_client.Client] = None
         self.daemon: Optional[PrivateDaemon] = None
 
@@ -82,7 +83,11 @@ class _Profiler:
             pass
         self._end_daemon()
         self.daemon = PrivateDaemon()
-        self.daemon.client.stats(os.getpid())
+        try:
+            self.daemon.client.stats(os.getpid())
+        except BaseException:
+            self._end_daemon()
+            raise
         return self.daemon.client
 
     def _is_known_to(self, client: _client.Client) -> bool:
@@ -112,8 +117,9 @@ class _Profiler:
             self.is_started_by_blocks = False
         elif self.is_started:
             raise RuntimeError("spprof is started already: stop() it first to start it with another rate")
-        _agent.set_interval(round(sampling_rate_kb * 1024))
+        _agent.stats()  # refuses where there is none
         self.connect()
+        _agent.set_interval(round(sampling_rate_kb * 1024))
         _agent.start()
         self.is_started = self.was_started = True
 
@@ -128,6 +134,17 @@ class _Profiler:
             self.start(sampling_rate_kb)
             self.is_started_by_blocks = True
         self.blocks += 1
+        try:
+            self._keep_deaths()
+        except BaseException:
+            self.leave_block()
+            raise
+
+    def _keep_deaths(self) -> None:
+        client = self.connect().client if self.client is None else self.client
+        if self.windows_at != (os.getpid(), client.directory):
+            client.mark(os.getpid())
+            self.windows_at = os.getpid(), client.directory
 
     def leave_block(self) -> None:
         self.blocks -= 1
@@ -289,7 +306,7 @@ class MemoryProfiler:
 
     Starts sampling at `sampling_rate_kb` if it is not started, and stops it when the last such block ends; if it is
     started, the rate stays as it is. The window is one of time: unless this_thread_only is set it has what other threads
-    allocated meanwhile, too. An entry costs microseconds, an exit a snapshot.
+    allocated meanwhile, too. An entry costs microseconds (the first one of a process asks spprofd), an exit a snapshot.
 
     Blocks may be nested; decorated functions may be called from any thread, recursively, and be coroutines (what other
     tasks allocate while one waits is in its window). Of a generator only the call is profiled, not its running.
@@ -306,8 +323,9 @@ class MemoryProfiler:
 
     @property
     def snapshot(self) -> HeapSnapshot:
-        """What the block allocated: `samples`, `live_samples` and `estimated_heap_bytes` are of what had not been freed
-        at its end, `total_samples` counts what was freed, too. RuntimeError: no block has ended."""
+        """What the block allocated: `live`, `live_samples` and `estimated_heap_bytes` are of what had not been freed at
+        its end; `samples`, `total_samples` and `estimated_total_bytes` have what was freed, too (a warning says if spprofd
+        does not know all of that). RuntimeError: no block has ended."""
         if self._snapshot is None:
             raise RuntimeError("no block that this MemoryProfiler profiles has ended")
         return self._snapshot

@@ -34,6 +34,10 @@ unit_tests += tests/unit/model/test_heap_model
 tests_unit_model_test_heap_model_CPPFLAGS = $(model_test_cppflags)
 tests_unit_model_test_heap_model_LDADD = libspmodel.la $(model_test_ldadd)
 
+unit_tests += tests/unit/model/test_death_log
+tests_unit_model_test_death_log_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_death_log_LDADD = libspmodel.la $(model_test_ldadd)
+
 unit_tests += tests/unit/model/test_snapshot
 tests_unit_model_test_snapshot_CPPFLAGS = $(model_test_cppflags)
 tests_unit_model_test_snapshot_LDADD = libspmodel.la $(model_test_ldadd)
