@@ -29,6 +29,8 @@
 #include "server/map_places.h"
 #include "server/module_files.h"
 #include "server/options.h"
+#include "server/process_reader.h"
+#include "server/session.h"
 #include "server/session_table.h"
 #include "server/snapshot_builder.h"
 #include "server/socket_dir.h"
@@ -57,6 +59,7 @@ struct daemon {
 	struct socket_dir *directory;
 	struct drain_scheduler *scheduler;
 	struct map_places *places;
+	struct process_reader *reader;
 	struct session_table *table;
 	struct symbol_client *symbols;
 	struct module_files *files;
@@ -151,9 +154,13 @@ static int make_parts(struct daemon *daemon)
 	const struct map_places_options places = {.program = daemon->options.map_reader};
 	if (r == 0)
 		r = map_places_new(&daemon->places, uv, &places);
+	const struct process_reader_options reader = {.program = daemon->options.proc_reader};
 	if (r == 0)
-		r = session_table_new(&daemon->table, uv, daemon->scheduler, daemon->places,
-			&daemon->options.limits);
+		r = process_reader_new(&daemon->reader, uv, &reader);
+	const struct session_means means = {.places = daemon->places, .reader = daemon->reader};
+	if (r == 0)
+		r = session_table_new(
+			&daemon->table, uv, daemon->scheduler, &means, &daemon->options.limits);
 	if (r == 0)
 		r = symbol_client_new(&daemon->symbols, uv, daemon->options.symbolizer, NULL);
 	if (r == 0)
@@ -167,7 +174,8 @@ static int make_parts(struct daemon *daemon)
 	if (r == 0)
 		session_table_audit_by(daemon->table, daemon->auditor);
 	if (r == 0)
-		r = attach_scan_new(&daemon->scan, uv, daemon->table, daemon->options.socket_dir);
+		r = attach_scan_new(&daemon->scan, uv, daemon->table, daemon->reader,
+			daemon->options.socket_dir);
 	if (r == 0)
 		r = api_handlers_new(&daemon->handlers);
 	return r;
@@ -183,7 +191,7 @@ static int listen_for_agents(struct daemon *daemon)
 	if (fd < 0)
 		return fd;
 	return agent_listener_new(
-		&daemon->listener, event_loop_uv(daemon->loop), fd, daemon->table);
+		&daemon->listener, event_loop_uv(daemon->loop), fd, daemon->table, daemon->reader);
 }
 
 static int listen_for_clients(struct daemon *daemon)
@@ -213,6 +221,7 @@ static void connect_handlers(struct daemon *daemon)
 		.scheduler = daemon->scheduler,
 		.symbols = daemon->symbols,
 		.places = daemon->places,
+		.reader = daemon->reader,
 		.listener = daemon->listener,
 		.server = daemon->server,
 	};
@@ -252,6 +261,7 @@ static bool take_apart(struct daemon *daemon)
 	symbol_client_free(daemon->symbols);
 	drain_scheduler_free(daemon->scheduler);
 	map_places_free(daemon->places);
+	process_reader_free(daemon->reader);
 	socket_dir_free(daemon->directory);
 	bool clean = daemon->loop == NULL || event_loop_free(daemon->loop) == 0;
 	options_deinit(&daemon->options);

@@ -24,7 +24,8 @@
 #include <unistd.h>
 #include "base/log.h"
 
-#define NOBODY 65534
+#define NOBODY	65534
+#define LOOKING (1u << CAP_SYS_PTRACE | 1u << CAP_DAC_READ_SEARCH)
 
 /* Sanitizers reserve terabytes of address space, and have a few calls of their own. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -52,12 +53,17 @@ static void leave_files(void)
 
 /* Capabilities also reach an unprivileged daemon's children: systemd's AmbientCapabilities= are
  * inherited. */
-static void drop_capabilities(void)
+static void drop_capabilities(uint32_t kept)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	if (syscall(SYS_capset, &header, none) < 0)
+	if (kept != 0 && syscall(SYS_capget, &header, data) < 0)
+		report("ask for its capabilities", errno);
+	kept &= data[0].permitted;
+	data[0] = (struct __user_cap_data_struct){.permitted = kept, .effective = kept};
+	data[1] = (struct __user_cap_data_struct){0};
+	if (syscall(SYS_capset, &header, data) < 0)
 		report("drop capabilities", errno);
 }
 
@@ -138,6 +144,26 @@ static const int allowed_calls[] = {
 #endif
 };
 
+/* For reading alone: nothing is made, cut or written to. */
+static int allow_looking(scmp_filter_ctx filter)
+{
+	int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+		SCMP_A2(SCMP_CMP_EQ, O_RDONLY | O_CLOEXEC, 0));
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+			SCMP_A2(SCMP_CMP_EQ, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+			SCMP_A2(SCMP_CMP_EQ, O_PATH | O_CLOEXEC, 0));
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(getdents64), 0);
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(readlinkat), 0);
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(statx), 0);
+	return r;
+}
+
 static int allow_calls(scmp_filter_ctx filter)
 {
 	int r = 0;
@@ -160,10 +186,12 @@ static int allow_calls(scmp_filter_ctx filter)
 	return r;
 }
 
-static void filter_calls(void)
+static void filter_calls(bool looks_at_processes)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	int r = filter ? allow_calls(filter) : -ENOMEM;
+	if (r == 0 && looks_at_processes)
+		r = allow_looking(filter);
 	if (r == 0)
 		r = seccomp_load(filter);
 	if (r < 0)
@@ -175,12 +203,13 @@ static void filter_calls(void)
 void sandbox_enter(const struct sandbox_limits *limits)
 {
 	leave_files();
-	drop_identity();
-	drop_capabilities();
+	if (!limits->looks_at_processes)
+		drop_identity();
+	drop_capabilities(limits->looks_at_processes ? LOOKING : 0);
 	limit_resources(limits);
 	close_doors();
 	signal(SIGXFSZ, SIG_IGN);
-	filter_calls();
+	filter_calls(limits->looks_at_processes);
 	/* not earlier: standard error may be a file, and what was reported above would be lost */
 	limit(RLIMIT_FSIZE, 0, "limit file size");
 }

@@ -8,6 +8,8 @@ libspingest_la_SOURCES = \
 	daemon/ingest/map_decode.c daemon/ingest/map_decode.h \
 	daemon/ingest/map_packet.c daemon/ingest/map_packet.h \
 	daemon/ingest/map_reader.c daemon/ingest/map_reader.h \
+	daemon/ingest/proc_file.c daemon/ingest/proc_file.h \
+	daemon/ingest/proc_packet.c daemon/ingest/proc_packet.h \
 	daemon/ingest/record_decode.c daemon/ingest/record_decode.h \
 	daemon/ingest/ring_consumer.c daemon/ingest/ring_consumer.h \
 	daemon/ingest/segment_map.c daemon/ingest/segment_map.h

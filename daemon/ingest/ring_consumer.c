@@ -26,6 +26,7 @@ struct ring_consumer {
 	uint64_t heads[WIRE_MAX_RINGS]; /* of the round in progress */
 	bool in_round;
 	bool delivered;	    /* the last round, or the one in progress, took something */
+	bool held;	    /* the next record is not to be taken yet */
 	uint32_t next_ring; /* the round in progress has drained those below */
 	struct ring_consumer_stats stats;
 };
@@ -143,6 +144,13 @@ static void hand_over(int kind, const void *record, const struct record_sink *si
 	}
 }
 
+static bool is_held(int kind, const void *record, const struct record_sink *sink)
+{
+	bool stack = kind == RECORD_DECODE_BIRTH || kind == RECORD_DECODE_LIVE;
+
+	return stack && sink->ready && !sink->ready(record, sink->data);
+}
+
 /* How many of the `size` bytes were whole records; -EBADMSG at a malformed one. */
 static ssize_t deliver(struct ring_consumer *consumer, const uint8_t *bytes, size_t size,
 	const struct record_sink *sink)
@@ -157,6 +165,9 @@ static ssize_t deliver(struct ring_consumer *consumer, const uint8_t *bytes, siz
 			break;
 		if (kind < 0)
 			return kind;
+		consumer->held = is_held(kind, record, sink);
+		if (consumer->held)
+			break;
 		hand_over(kind, record, sink);
 		if (kind == RECORD_DECODE_UNKNOWN)
 			consumer->stats.unknown_records++;
@@ -176,7 +187,7 @@ static size_t chunk_size(uint64_t pending, uint64_t budget)
 	return pending < size ? pending : size;
 }
 
-/* One chunk of a ring that is not at its head yet. */
+/* One chunk of a ring that is not at its head yet. 0, RING_CONSUMER_HELD or negative errno. */
 static int drain_chunk(struct ring_consumer *consumer, uint32_t ring, uint64_t *budget,
 	const struct record_sink *sink)
 {
@@ -187,9 +198,12 @@ static int drain_chunk(struct ring_consumer *consumer, uint32_t ring, uint64_t *
 
 	if (r < 0)
 		return r;
+	consumer->held = false;
 	ssize_t taken = deliver(consumer, bytes, size, sink);
 	/* It may have held a piece of a worker's stack. */
 	explicit_bzero(bytes, size);
+	if (taken == 0 && consumer->held)
+		return RING_CONSUMER_HELD;
 	/* Every chunk holds a whole record unless that is longer than what is left up to the head.
 	 */
 	if (taken <= 0) {
@@ -200,7 +214,7 @@ static int drain_chunk(struct ring_consumer *consumer, uint32_t ring, uint64_t *
 	consumer->stats.bytes += (uint64_t)taken;
 	*budget -= (uint64_t)taken < *budget ? (uint64_t)taken : *budget;
 	set_tail(consumer, ring, consumer->tails[ring] + (uint64_t)taken);
-	return 0;
+	return consumer->held ? RING_CONSUMER_HELD : 0;
 }
 
 int ring_consumer_round(struct ring_consumer *consumer, bool all, uint64_t max_bytes,
@@ -216,9 +230,9 @@ int ring_consumer_round(struct ring_consumer *consumer, bool all, uint64_t max_b
 			continue;
 		}
 		if (max_bytes == 0)
-			return 1;
+			return RING_CONSUMER_LEFT;
 		int r = drain_chunk(consumer, ring, &max_bytes, sink);
-		if (r < 0)
+		if (r != 0)
 			return r;
 	}
 	consumer->in_round = false;

@@ -28,6 +28,9 @@ struct record_sink { /* records are checked, and borrowed for the call; frames[f
 	void (*live)(const struct wire_birth *live, void *data);
 	void (*death)(const struct wire_death *death, void *data);
 	void (*end)(const struct wire_end *end, void *data);
+	/* Asked before a birth or a live: false: not now, this record comes again in the next call.
+	 * NULL: always. */
+	bool (*ready)(const struct wire_birth *record, void *data);
 	void *data;
 	void (*audit)(const struct wire_audit *part, void *audit_data); /* NULL: not wanted */
 	void *audit_data;
@@ -42,14 +45,16 @@ struct ring_consumer_stats {
 	uint64_t unknown_records; /* types of a newer agent, skipped */
 };
 
+enum ring_consumer_result { RING_CONSUMER_LEFT = 1, RING_CONSUMER_HELD };
+
 /* Begins where the shared tails say that an earlier daemon stopped, if that can be, else at the
  * heads. */
 int ring_consumer_new(struct ring_consumer **out, struct segment_map *map /* borrows */);
 struct ring_consumer *ring_consumer_free(struct ring_consumer *consumer);
 /* One round, if the dirty word or the last round asks for it, or `all` (about once a second: a
  * producer may have died before it set its bit). Takes about `max_bytes`, at most one record more.
- * 1: something was left, call again before ending the round (`all` does not matter then); 0:
- * drained; negative errno: the segment cannot be read any more. */
+ * 1: something was left, call again before ending the round (`all` does not matter then);
+ * RING_CONSUMER_HELD: likewise, but a record is not to be taken yet; 0: drained; negative errno: the segment cannot be read any more. */
 int ring_consumer_round(struct ring_consumer *consumer, bool all, uint64_t max_bytes,
 	const struct record_sink *sink);
 void ring_consumer_stats(const struct ring_consumer *consumer, struct ring_consumer_stats *out);

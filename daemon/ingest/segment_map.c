@@ -237,30 +237,36 @@ static int check_is_memfd(int path_fd, const char **why)
 	return 0;
 }
 
-int segment_map_open(struct segment_map **out, int dir_fd, const char *name, const char **why)
+int segment_map_open_path(struct segment_map **out, int path_fd, const char **why)
 {
 	const char *ignored;
 	char link[64];
 
 	why = why ? why : &ignored;
-	int path_fd = openat(dir_fd, name, O_PATH | O_CLOEXEC);
-	if (path_fd < 0)
-		return refuse(why, -errno, "the descriptor is gone or may not be opened");
 	int r = check_is_memfd(path_fd, why);
 	if (r < 0)
-		goto out;
+		return r;
 
 	/* O_NONBLOCK: the worker may hold a lease on its file, which would stall the opener. */
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", path_fd);
 	int fd = open(link, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0) {
-		r = refuse(why, -errno, "the segment cannot be opened for reading and writing");
-		goto out;
-	}
+	if (fd < 0)
+		return refuse(why, -errno, "the segment cannot be opened for reading and writing");
 	r = segment_map_new(out, fd, why);
 	if (r < 0)
 		close(fd);
-out:
+	return r;
+}
+
+int segment_map_open(struct segment_map **out, int dir_fd, const char *name, const char **why)
+{
+	const char *ignored;
+
+	why = why ? why : &ignored;
+	int path_fd = openat(dir_fd, name, O_PATH | O_CLOEXEC);
+	if (path_fd < 0)
+		return refuse(why, -errno, "the descriptor is gone or may not be opened");
+	int r = segment_map_open_path(out, path_fd, why);
 	close(path_fd);
 	return r;
 }

@@ -65,6 +65,8 @@ int segment_map_new(struct segment_map **out, int fd, const char **why);
 /* For a name in a worker's /proc/PID/fd (`dir_fd` is that directory), which may stand for anything:
  * opens it without side effects on, or waiting for, what is not a memfd. Results as above. */
 int segment_map_open(struct segment_map **out, int dir_fd, const char *name, const char **why);
+/* The same for what was opened by O_PATH; borrows `path_fd`. */
+int segment_map_open_path(struct segment_map **out, int path_fd, const char **why);
 struct segment_map *segment_map_free(struct segment_map *map);
 const struct segment_info *segment_map_info(const struct segment_map *map);
 void segment_map_counters(const struct segment_map *map, struct segment_counters *out);

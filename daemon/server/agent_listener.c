@@ -27,10 +27,10 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "server/admissions.h"
 #include "server/background_close.h"
 #include "server/complaint.h"
 #include "server/session.h"
-#include "server/session_table.h"
 #include "server/wall_clock.h"
 #include "spprof/wire/handshake.h"
 #include "spprof/wire/segment.h"
@@ -59,8 +59,8 @@ struct agent_listener {
 	uv_timer_t timer; /* runs while connections are silent */
 	int fd;		  /* owns */
 	int spare_fd; /* given up to accept and drop a connection when descriptors have run out */
-	struct session_table *table;
-	struct connection *silent; /* owns; the newest first */
+	struct admissions *admissions; /* owns */
+	struct connection *silent;     /* owns; the newest first */
 	uint32_t silent_count;
 	unsigned open_handles;
 	struct complaint complaint;
@@ -80,13 +80,14 @@ static int open_spare(void)
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-int agent_listener_new(
-	struct agent_listener **out, struct uv_loop_s *loop, int fd, struct session_table *table)
+static void on_admitted(int result, int pid, void *data);
+
+int agent_listener_new(struct agent_listener **out, struct uv_loop_s *loop, int fd,
+	struct session_table *table, struct process_reader *reader)
 {
 	struct agent_listener *listener = alloc_zeroed(1, sizeof *listener);
 	listener->fd = fd;
 	listener->spare_fd = open_spare();
-	listener->table = table;
 	listener->poll.data = listener->timer.data = listener;
 	int r = listen(fd, BACKLOG) < 0 ? -errno : 0;
 	if (r == 0)
@@ -98,6 +99,7 @@ int agent_listener_new(
 		return r;
 	}
 	uv_timer_init(loop, &listener->timer);
+	admissions_new(&listener->admissions, table, reader, on_admitted, listener);
 	listener->open_handles = 2;
 	*out = listener;
 	return uv_poll_start(&listener->poll, UV_READABLE, on_connectable);
@@ -132,6 +134,7 @@ struct agent_listener *agent_listener_free(struct agent_listener *listener)
 		return NULL;
 	while (listener->silent != NULL)
 		close_connection(listener->silent);
+	admissions_free(listener->admissions);
 	uv_close((uv_handle_t *)&listener->poll, on_listener_closed);
 	uv_close((uv_handle_t *)&listener->timer, on_listener_closed);
 	/* Messages may wait in connections that were never accepted; an end of the process closes
@@ -273,7 +276,7 @@ static int claim_of(
 		discard(listener, segment_fd);
 		return r;
 	}
-	bool unproven = r == 1;
+	claim->unproven = r == 1;
 	claim->uid = peer.uid;
 	claim->attach = SESSION_HANDSHAKE;
 	r = segment_map_new(&claim->segment, segment_fd, &why);
@@ -283,11 +286,6 @@ static int claim_of(
 				(int)peer.pid, why);
 		discard(listener, segment_fd);
 		return r;
-	}
-	const struct segment_info *info = segment_map_info(claim->segment);
-	if (unproven && !process_handle_holds(&claim->process, info->device, info->inode)) {
-		/* Somebody else has the number now. */
-		process_handle_close(&claim->process);
 	}
 	return 0;
 }
@@ -301,6 +299,14 @@ static void explain(struct agent_listener *listener, int error, pid_t pid)
 			(int)pid);
 }
 
+static void on_admitted(int result, int pid, void *data)
+{
+	struct agent_listener *listener = data;
+	listener->stats.adopted += result == 0;
+	listener->stats.refused += result < 0;
+	explain(listener, result, pid);
+}
+
 static void adopt(struct agent_listener *listener, int fd, int segment_fd)
 {
 	struct session_claim claim = {.process = PROCESS_HANDLE_INIT};
@@ -310,11 +316,7 @@ static void adopt(struct agent_listener *listener, int fd, int segment_fd)
 		session_claim_deinit(&claim);
 		return;
 	}
-	pid_t pid = claim.process.pid;
-	r = session_table_adopt(listener->table, &claim);
-	listener->stats.adopted += r == 0;
-	listener->stats.refused += r < 0;
-	explain(listener, r, pid);
+	admissions_take(listener->admissions, &claim);
 }
 
 /* False: the peer has not spoken yet. */

@@ -7,12 +7,13 @@
 #include <stdint.h>
 
 struct agent_listener;
+struct process_reader;
 struct session_table;
 struct uv_loop_s;
 
-/* Takes the bound socket `fd` over in every case. */
-int agent_listener_new(
-	struct agent_listener **out, struct uv_loop_s *loop, int fd, struct session_table *table);
+/* Takes the bound socket `fd` over in every case. `reader` asks peers what they are; borrowed. */
+int agent_listener_new(struct agent_listener **out, struct uv_loop_s *loop, int fd,
+	struct session_table *table, struct process_reader *reader);
 /* The loop must run until the handles are closed. */
 struct agent_listener *agent_listener_free(struct agent_listener *listener);
 

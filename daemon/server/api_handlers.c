@@ -177,26 +177,28 @@ static void proceed_without(struct inquiry *inquiry, enum attach_scan_result res
 {
 	struct session *old = session_table_find(inquiry->handlers->parts.table, inquiry->pid);
 	struct process_handle process;
-	struct process_info info;
+	struct process_info info = {0};
+	char comm[64];
 	bool gone = process_handle_open(&process, inquiry->pid, -1) < 0;
-	if (old != NULL && (gone || session_was(old, &process))) {
+	if (old != NULL && (gone || session_has_number(old))) {
 		process_handle_close(&process);
 		proceed_with(inquiry, old);
 		return;
 	}
-	bool known = !gone && process_info_read(&process, &info) == 0;
+	bool known = !gone && process_handle_comm(&process, comm, sizeof comm) == 0;
+	uid_t uid = process_handle_uid(&process);
 	process_handle_close(&process);
 	if (!known) {
 		REFUSE(inquiry, NO_SUCH, "no such process: %d", (int)inquiry->pid);
 		return;
 	}
-	if (api_access_uid(api_call_peer(inquiry->call), info.uid, info.single_uid))
+	process_info_set_comm(&info, comm);
+	if (api_access_uid(api_call_peer(inquiry->call), uid, true))
 		explain_detached(inquiry, result, info.comm);
 	else
 		REFUSE(inquiry, FORBIDDEN,
 			"process %d belongs to another user: ask as root or as that user",
 			(int)inquiry->pid);
-	process_info_deinit(&info);
 }
 
 static void on_looked(enum attach_scan_result result, void *data)

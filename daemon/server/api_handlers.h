@@ -13,6 +13,7 @@ struct attach_scan;
 struct auditor;
 struct drain_scheduler;
 struct map_places;
+struct process_reader;
 struct session_table;
 struct snapshot_builder;
 struct symbol_client;
@@ -25,6 +26,7 @@ struct api_handlers_parts {
 	struct drain_scheduler *scheduler;
 	struct symbol_client *symbols;
 	struct map_places *places;
+	struct process_reader *reader;
 	struct agent_listener *listener;
 	struct api_server *server;
 	struct auditor *auditor; /* may be NULL too */

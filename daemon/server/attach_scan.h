@@ -1,14 +1,15 @@
 /*
  * Attach by pull: finds segments among the descriptors of processes, for workers that had no daemon
  * to hand them to, and after a restart. Looks at everything once, then every few seconds at what is
- * new, and at one process when somebody asks for it. The look happens on a pool thread, the
- * adoption on the loop's, which is also the only one that calls in here.
+ * new, and at one process when somebody asks for it. It is helpers that look
+ * (process_reader.h). One thread (the loop's).
  */
 #pragma once
 #include <stdint.h>
 #include <sys/types.h>
 
 struct attach_scan;
+struct process_reader;
 struct session_table;
 struct uv_loop_s;
 
@@ -23,11 +24,11 @@ enum attach_scan_result {
 	ATTACH_SCAN_BUSY,      /* another daemon reads its segment */
 };
 
-/* Scans take in only what is meant for the daemon in `directory` (borrowed): processes that were
+/* `reader` is borrowed. Scans take in only what is meant for the daemon in `directory` (borrowed): processes that were
  * started with it in SPPROF_SOCKET, or without that variable if agents look there by themselves.
  * What somebody asks for by its number is taken in wherever it was meant for. */
 int attach_scan_new(struct attach_scan **out, struct uv_loop_s *loop, struct session_table *table,
-	const char *directory);
+	struct process_reader *reader, const char *directory);
 /* The loop must run until its handles and its work are done. */
 struct attach_scan *attach_scan_free(struct attach_scan *scan);
 /* Begins: a first look at everything, then at what is new. */

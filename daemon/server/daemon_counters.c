@@ -10,6 +10,7 @@
 #include "server/counter_list.h"
 #include "server/drain_scheduler.h"
 #include "server/map_places.h"
+#include "server/process_reader.h"
 #include "server/session_table.h"
 #include "server/snapshot_builder.h"
 #include "server/symbol_client.h"
@@ -110,6 +111,20 @@ static void add_places(struct counter_list *list, const struct map_places *place
 		"killed helpers that the kernel has not let go");
 }
 
+static void add_reader(struct counter_list *list, const struct process_reader *reader)
+{
+	struct process_reader_stats stats;
+	process_reader_stats(reader, &stats);
+	ADD("proc_reads", stats.asks, "times that a process was asked what it is or has mapped");
+	ADD("proc_reads_waiting", stats.waiting, "of these, that wait for their turn");
+	ADD("proc_reads_timed_out", stats.timeouts, "of these, that took too long");
+	ADD("proc_reads_without_a_turn", stats.unread, "of these, that waited for it in vain");
+	ADD("proc_reader_starts", stats.starts, "times that a helper which does it was started");
+	ADD("proc_reader_deaths", stats.deaths, "times that one ended by itself");
+	ADD("proc_readers_lingering", stats.lingering,
+		"killed helpers that the kernel has not let go");
+}
+
 static void add_auditor(struct counter_list *list, const struct auditor *auditor)
 {
 	struct auditor_stats stats;
@@ -132,6 +147,7 @@ void daemon_counters_add(struct counter_list *list, const struct api_handlers_pa
 		add_api(list, parts);
 	add_symbols(list, parts->symbols);
 	add_places(list, parts->places);
+	add_reader(list, parts->reader);
 	if (parts->auditor != NULL)
 		add_auditor(list, parts->auditor);
 }

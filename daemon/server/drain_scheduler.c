@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "base/alloc.h"
+#include "ingest/ring_consumer.h"
 #include "server/session.h"
 
 #define GRID_NS UINT64_C(15000000)
@@ -217,7 +218,8 @@ static uint64_t run_task(struct drain_task *task, uint64_t now)
 	task->round_bytes += taken;
 	task->scheduler->stats.bytes += taken;
 	if (r > 0) {
-		task->due_ns = 0;
+		/* What is held wakes the task. */
+		task->due_ns = r == RING_CONSUMER_HELD ? now + PAUSE_BUSY_NS : 0;
 		return taken;
 	}
 	task->in_round = false;

@@ -39,7 +39,9 @@ struct helper_process {
 	uv_process_t process;
 	uv_poll_t poll;
 	uv_timer_t linger;
-	int socket;					/* owns */
+	int socket; /* owns */
+	bool takes_descriptors;
+	int passed; /* owns: what came with the packet; -1: none */
 	const struct helper_process_handlers *handlers; /* borrows */
 	void *data;
 	const char *name;
@@ -108,11 +110,14 @@ static void end(struct helper_process *helper)
 /* False: nothing more to read for now, or ever. */
 static bool read_packet(struct helper_process *helper)
 {
-	ssize_t size = packet_receive(
-		helper->socket, helper->room, helper->room_bytes, NULL, MSG_DONTWAIT);
+	ssize_t size = packet_receive(helper->socket, helper->room, helper->room_bytes,
+		helper->takes_descriptors ? &helper->passed : NULL, MSG_DONTWAIT);
 	if (size == -EAGAIN)
 		return false;
 	int r = size > 0 ? helper->handlers->packet(helper->data, helper->room, (size_t)size) : -1;
+	int left = helper_process_take_fd(helper);
+	if (left >= 0)
+		background_close(left);
 	if (helper->freed)
 		return false;
 	if (r < 0)
@@ -247,6 +252,8 @@ int helper_process_new(struct helper_process **out, struct uv_loop_s *loop,
 	helper->room_bytes = options->max_packet_bytes;
 	helper->room = alloc_zeroed(1, helper->room_bytes);
 	helper->socket = sockets[0];
+	helper->takes_descriptors = options->takes_descriptors;
+	helper->passed = -1;
 	helper->process.data = helper->poll.data = helper->linger.data = helper;
 	STAILQ_INIT(&helper->queue);
 	r = uv_poll_init(loop, &helper->poll, helper->socket);
@@ -313,6 +320,13 @@ int helper_process_send(struct helper_process *helper, const void *bytes, size_t
 	if (r == -EAGAIN)
 		return enqueue(helper, bytes, size, fd);
 	return r == -EPIPE || r == -ECONNRESET ? 0 : r; /* `end` tells that, from the loop */
+}
+
+int helper_process_take_fd(struct helper_process *helper)
+{
+	int fd = helper->passed;
+	helper->passed = -1;
+	return fd;
 }
 
 pid_t helper_process_pid(const struct helper_process *helper)

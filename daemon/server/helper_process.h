@@ -4,6 +4,7 @@
  * distrusted. One thread (the loop's).
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,6 +28,7 @@ struct helper_process_options {
 	const char *name;	 /* its argv[0], and for the log; a literal */
 	const char *argument;	 /* its argv[1]; NULL: none */
 	size_t max_packet_bytes; /* that it may send */
+	bool takes_descriptors;	 /* that come with packets */
 };
 
 /* 0 or negative errno (the program can't be executed). `handlers` are borrowed. */
@@ -40,4 +42,6 @@ struct helper_process *helper_process_free(struct helper_process *helper);
 /* `fd` is lent for the call, or -1. What the socket has no room for waits here. 0 or negative
  * errno: not sent. Calls no handler; that the helper is gone is told later, by `end`. */
 int helper_process_send(struct helper_process *helper, const void *bytes, size_t size, int fd);
+/* From inside of `packet`: the descriptor that came with it, the caller's, or -1. */
+int helper_process_take_fd(struct helper_process *helper);
 pid_t helper_process_pid(const struct helper_process *helper);

@@ -2,7 +2,7 @@
 noinst_LTLIBRARIES += libspserver.la
 libspserver_la_CPPFLAGS = $(daemon_cppflags) $(proto_cppflags) $(UV_CFLAGS) \
 	-DSPPROF_LIBEXECDIR='"$(pkglibexecdir)"'
-libspserver_la_LIBADD = libspproto.la $(UV_LIBS)
+libspserver_la_LIBADD = libspproto.la libspingest.la $(UV_LIBS)
 libspserver_la_SOURCES =
 
 # Processes, sockets, framing.
@@ -36,6 +36,7 @@ libspserver_la_SOURCES += \
 
 # Workers: from the process to its model.
 libspserver_la_SOURCES += \
+	daemon/server/admissions.c daemon/server/admissions.h \
 	daemon/server/agent_listener.c daemon/server/agent_listener.h \
 	daemon/server/attach_scan.c daemon/server/attach_scan.h \
 	daemon/server/audit_queue.c daemon/server/audit_queue.h \
@@ -50,12 +51,15 @@ libspserver_la_SOURCES += \
 	daemon/server/proc_walk.c daemon/server/proc_walk.h \
 	daemon/server/map_places.c daemon/server/map_places.h \
 	daemon/server/map_reading.c daemon/server/map_reading.h \
+	daemon/server/process_reader.c daemon/server/process_reader.h \
+	daemon/server/process_texts.c daemon/server/process_texts.h \
 	daemon/server/resync.c daemon/server/resync.h \
 	daemon/server/sample_feed.c daemon/server/sample_feed.h \
 	daemon/server/session.c daemon/server/session.h \
 	daemon/server/segment_lock.c daemon/server/segment_lock.h \
 	daemon/server/session_audit.c daemon/server/session_audit.h \
 	daemon/server/session_codes.c daemon/server/session_codes.h \
+	daemon/server/session_identity.c daemon/server/session_identity.h \
 	daemon/server/session_maps.c daemon/server/session_maps.h \
 	daemon/server/session_quality.c daemon/server/session_quality.h \
 	daemon/server/session_resync.c daemon/server/session_resync.h \

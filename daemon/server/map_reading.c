@@ -9,10 +9,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
-#include "server/process_handle.h"
+#include "server/process_image.h"
+#include "server/process_texts.h"
 
 static void on_granted(void *data)
 {
@@ -74,9 +74,8 @@ static void forget_found(struct map_reading *reading)
 
 static void close_memory(struct map_reading *reading)
 {
-	if (reading->memory_fd >= 0)
-		close(reading->memory_fd);
-	reading->memory_fd = -1;
+	process_reader_forget(&reading->ask);
+	reading->texts = process_texts_free(reading->texts);
 }
 
 /* A slice that had come is as good as it was, but there will be no other. */
@@ -92,14 +91,16 @@ static void on_lost(void *data, int error)
 
 static const struct map_claim_handlers claim_handlers = {on_granted, on_packet, on_lost};
 
-void map_reading_init(struct map_reading *reading, struct map_places *places, uid_t uid,
-	const struct map_reading_handlers *handlers, void *data)
+void map_reading_init(struct map_reading *reading, struct map_places *places,
+	struct process_reader *opener, uid_t uid, const struct map_reading_handlers *handlers,
+	void *data)
 {
 	*reading = (struct map_reading){
 		.claim = {.places = places, .uid = uid, .handlers = &claim_handlers},
 		.handlers = handlers,
 		.data = data,
-		.memory_fd = -1,
+		.opener = opener,
+		.ask = {.uid = uid},
 	};
 	reading->claim.data = reading;
 }
@@ -116,7 +117,7 @@ void map_reading_end(struct map_reading *reading)
 
 int map_reading_wait(struct map_reading *reading, const struct segment_map_places *places)
 {
-	if (places->map_address == 0 || reading->claim.places == NULL)
+	if (places->map_address == 0 || reading->claim.places == NULL || reading->opener == NULL)
 		return -ENOENT;
 	reading->begin.places = *places;
 	reading->state = MAP_READING_WAITS;
@@ -125,14 +126,47 @@ int map_reading_wait(struct map_reading *reading, const struct segment_map_place
 	return 0;
 }
 
+/* The place is given back: there is nothing to be read. */
+static void fail(struct map_reading *reading, int error)
+{
+	map_places_leave(&reading->claim);
+	on_lost(reading, error);
+}
+
+static void on_opened(struct process_texts *texts, void *data)
+{
+	struct map_reading *reading = data;
+	int r = process_texts_result(texts, PROC_FILE_MEMORY);
+	reading->texts = texts;
+	if (r == 0 && texts->memory_fd < 0)
+		r = -EPROTO;
+	if (r < 0) {
+		fail(reading, r);
+		return;
+	}
+	reading->state = MAP_READING_OPENED;
+	reading->handlers->wake(reading->data);
+}
+
 int map_reading_open(
 	struct map_reading *reading, const struct process_handle *process, uint32_t epoch)
 {
 	reading->begin.head = (struct map_packet){MAP_PACKET_VERSION, MAP_PACKET_BEGIN};
 	reading->begin.epoch = epoch;
 	reading->slots = 0;
-	reading->memory_fd = process_handle_open_memory(process);
-	return reading->memory_fd < 0 ? reading->memory_fd : 0;
+	reading->ask.files = PROC_FILE_BIT(PROC_FILE_MEMORY) | PROC_FILE_BIT(PROC_FILE_MAPS) |
+			     process_image_files;
+	reading->ask.done = on_opened;
+	reading->ask.data = reading;
+	int r = process_reader_ask(reading->opener, &reading->ask, process);
+	if (r == 0)
+		reading->state = MAP_READING_OPENS;
+	return r;
+}
+
+const struct process_texts *map_reading_texts(const struct map_reading *reading)
+{
+	return reading->texts;
 }
 
 static int start(struct map_reading *reading)
@@ -143,7 +177,7 @@ static int start(struct map_reading *reading)
 		r = -ENOEXEC;
 	if (r == 0)
 		r = map_places_send(&reading->claim, &reading->begin, sizeof reading->begin,
-			reading->memory_fd);
+			reading->texts->memory_fd);
 	close_memory(reading);
 	return r;
 }
@@ -154,7 +188,7 @@ int map_reading_next(struct map_reading *reading, uint32_t levels)
 		.head = {MAP_PACKET_VERSION, MAP_PACKET_NEXT},
 		.levels = levels,
 	};
-	int r = reading->state == MAP_READING_GRANTED ? start(reading) : 0;
+	int r = reading->state == MAP_READING_OPENED ? start(reading) : 0;
 	if (r < 0)
 		return r;
 	forget_found(reading);
@@ -171,8 +205,8 @@ struct map_packet_found *map_reading_found(struct map_reading *reading, size_t *
 
 bool map_reading_is_due(const struct map_reading *reading)
 {
-	return reading->state == MAP_READING_GRANTED || reading->state == MAP_READING_READY ||
-	       reading->state == MAP_READING_LOST;
+	return reading->state == MAP_READING_GRANTED || reading->state == MAP_READING_OPENED ||
+	       reading->state == MAP_READING_READY || reading->state == MAP_READING_LOST;
 }
 
 size_t map_reading_bytes(const struct map_reading *reading)

@@ -254,7 +254,9 @@ static int apply_environment(struct options *options)
 	if (directory != NULL && *directory != '\0')
 		replace(&options->socket_dir, directory);
 	int r = find_helper("spprof-symbolizer", &options->symbolizer);
-	return r < 0 ? r : find_helper("spprof-map-reader", &options->map_reader);
+	if (r == 0)
+		r = find_helper("spprof-map-reader", &options->map_reader);
+	return r < 0 ? r : find_helper("spprof-proc-reader", &options->proc_reader);
 }
 
 int options_parse(struct options *options, int argc, char **argv)
@@ -294,6 +296,7 @@ void options_deinit(struct options *options)
 	free(options->socket_dir);
 	free(options->symbolizer);
 	free(options->map_reader);
+	free(options->proc_reader);
 	free(options->group);
 	*options = (struct options){.ready_fd = -1};
 }

@@ -22,10 +22,11 @@ struct options_limits {
 };
 
 struct options {
-	char *socket_dir; /* never NULL after options_parse */
-	char *symbolizer; /* path of spprof-symbolizer */
-	char *map_reader; /* path of spprof-map-reader */
-	char *group;	  /* NULL: none */
+	char *socket_dir;  /* never NULL after options_parse */
+	char *symbolizer;  /* path of spprof-symbolizer */
+	char *map_reader;  /* path of spprof-map-reader */
+	char *proc_reader; /* path of spprof-proc-reader */
+	char *group;	   /* NULL: none */
 	enum log_level log_level;
 	int ready_fd; /* -1: none */
 	bool exit_with_parent;

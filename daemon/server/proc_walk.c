@@ -1,15 +1,13 @@
 /*
- * A link's text is asked before anything is opened: it costs no system call that the file's owner
- * could delay. What is called like a segment is opened by ingest, which trusts nothing about it. A
- * process with ten thousand descriptors takes some ten milliseconds: that is why this is not for
- * the loop's thread.
+ * What is called like a segment is opened by ingest, which trusts nothing about it. Listing /proc
+ * asks nothing of the processes; with thousands of them it takes milliseconds, which are not for the
+ * loop's thread.
  */
 #include "config.h"
 #include "server/proc_walk.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,26 +15,13 @@
 
 #include "base/alloc.h"
 #include "ingest/segment_map.h"
-#include "spprof/wire/segment.h"
-
-#define ENVIRONMENT_MAX (256u << 10)
-#define LINK_PREFIX	"/memfd:" WIRE_MEMFD_NAME " "
+#include "server/process_texts.h"
 
 void proc_walk_find_deinit(struct proc_walk_find *find)
 {
 	for (unsigned i = 0; i < find->segment_count; i++)
 		segment_map_free(find->segments[i]);
 	find->segment_count = 0;
-	free(find->wants);
-	find->wants = NULL;
-	process_handle_close(&find->process);
-}
-
-static bool called_segment(int directory, const char *name)
-{
-	char text[sizeof LINK_PREFIX];
-	ssize_t size = readlinkat(directory, name, text, sizeof text - 1);
-	return size == sizeof text - 1 && memcmp(text, LINK_PREFIX, sizeof text - 1) == 0;
 }
 
 static bool known(const struct proc_walk_find *find, const struct segment_map *segment)
@@ -50,36 +35,20 @@ static bool known(const struct proc_walk_find *find, const struct segment_map *s
 	return false;
 }
 
-static void open_segment(struct proc_walk_find *find, int directory, const char *name)
+void proc_walk_find_init(struct proc_walk_find *find, const struct process_texts *texts)
 {
 	struct segment_map *segment;
-	if (segment_map_open(&segment, directory, name, &find->refused) < 0)
-		return;
-	if (known(find, segment))
-		segment_map_free(segment);
-	else
-		find->segments[find->segment_count++] = segment;
-}
-
-static int look_at_descriptors(struct proc_walk_find *find)
-{
-	int fd = find->process.proc_fd < 0
-			 ? -1
-			 : openat(find->process.proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? -ESRCH : -EACCES;
-	DIR *descriptors = fdopendir(fd);
-	if (descriptors == NULL) {
-		close(fd);
-		return -ENOMEM;
+	*find = (struct proc_walk_find){0};
+	for (unsigned i = 0; i < texts->segment_count; i++) {
+		if (find->segment_count == PROC_WALK_MAX_SEGMENTS)
+			return;
+		if (segment_map_open_path(&segment, texts->segment_fds[i], &find->refused) < 0)
+			continue;
+		if (known(find, segment))
+			segment_map_free(segment);
+		else
+			find->segments[find->segment_count++] = segment;
 	}
-	struct dirent *entry;
-	while (find->segment_count < PROC_WALK_MAX_SEGMENTS &&
-		(entry = readdir(descriptors)) != NULL)
-		if (called_segment(fd, entry->d_name))
-			open_segment(find, fd, entry->d_name);
-	closedir(descriptors);
-	return 0;
 }
 
 char *proc_walk_find_directory(const char *environment, size_t size)
@@ -96,35 +65,6 @@ char *proc_walk_find_directory(const char *environment, size_t size)
 		at += length + 1;
 	}
 	return NULL;
-}
-
-/* Where the process can have been told: by its environment at its start, which is what the agent
- * looked at. */
-static void ask_where_to(struct proc_walk_find *find)
-{
-	struct stat st;
-	char *text = alloc_zeroed(1, ENVIRONMENT_MAX);
-	ssize_t size = process_handle_read(&find->process, "environ", text, ENVIRONMENT_MAX);
-	if (size > 0)
-		find->wants = proc_walk_find_directory(text, (size_t)size);
-	free(text);
-	find->uid = fstat(find->process.proc_fd, &st) == 0 ? st.st_uid : (uid_t)-1;
-}
-
-int proc_walk_look(pid_t pid, struct proc_walk_find *out)
-{
-	struct proc_walk_find find = {.process = PROCESS_HANDLE_INIT};
-	int r = process_handle_open(&find.process, pid, -1);
-	if (r == 0)
-		r = look_at_descriptors(&find);
-	if (r < 0) {
-		proc_walk_find_deinit(&find);
-		return r == -EINVAL ? -ESRCH : r;
-	}
-	if (find.segment_count > 0)
-		ask_where_to(&find);
-	*out = find;
-	return 0;
 }
 
 static int compare_pids(const void *a, const void *b)
@@ -144,10 +84,10 @@ static uint32_t looks_before(const struct proc_walk_list *before, pid_t pid)
 	return found != NULL ? found->looks : 0;
 }
 
-static bool owned_by_us(int proc, const char *name)
+static uid_t owner(int proc, const char *name)
 {
 	struct stat st;
-	return fstatat(proc, name, &st, 0) == 0 && st.st_uid == geteuid();
+	return fstatat(proc, name, &st, 0) == 0 ? st.st_uid : (uid_t)-1;
 }
 
 static void append(struct proc_walk_list *list, size_t *room, struct proc_walk_seen item)
@@ -173,9 +113,11 @@ int proc_walk_processes(
 		long pid = strtol(entry->d_name, &end, 10);
 		if (*end != '\0' || pid <= 0 || pid == getpid())
 			continue;
-		if (!own_uid_only || owned_by_us(dirfd(proc), entry->d_name))
+		uid_t uid = owner(dirfd(proc), entry->d_name);
+		if (!own_uid_only || uid == geteuid())
 			append(out, &room,
 				(struct proc_walk_seen){.pid = (pid_t)pid,
+					.uid = uid,
 					.looks = looks_before(before, (pid_t)pid)});
 	}
 	closedir(proc);

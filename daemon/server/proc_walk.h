@@ -1,30 +1,26 @@
 /*
- * The walk over /proc behind attach_scan: which processes have a descriptor that is called like a
- * segment. Pure but for what it reads; runs on any thread; owns nothing between calls.
+ * The walk over /proc behind attach_scan: which processes there are, and what becomes of those of
+ * their descriptors that are called like a segment. Any thread; owns nothing between calls.
  */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include "server/process_handle.h"
 
+struct process_texts;
 struct segment_map;
 
 #define PROC_WALK_MAX_SEGMENTS 4 /* per process: its own and inherited ones */
 
 struct proc_walk_find {
-	struct process_handle process;			      /* owns */
-	struct segment_map *segments[PROC_WALK_MAX_SEGMENTS]; /* owns */
+	struct segment_map *segments[PROC_WALK_MAX_SEGMENTS]; /* owns; distinct */
 	unsigned segment_count;
 	const char
 		*refused; /* why one that was called a segment is none; NULL: there was no such */
-	uid_t uid;	  /* owner of /proc/PID */
-	char *wants;	  /* owns: the daemon's directory that the process was told; NULL: none */
 };
 
-/* 0: *out owns what was found, possibly no segment; -ESRCH; -EACCES: its descriptors are hidden
- * from us. */
-int proc_walk_look(pid_t pid, struct proc_walk_find *out);
+/* What proc_walk_files have brought. */
+void proc_walk_find_init(struct proc_walk_find *find, const struct process_texts *texts);
 void proc_walk_find_deinit(struct proc_walk_find *find);
 
 /* The value of SPPROF_SOCKET in the text of /proc/PID/environ, caller frees; NULL: none. For tests.
@@ -35,7 +31,9 @@ char *proc_walk_find_directory(const char *environment, size_t size);
  * times, since a new one may not have loaded its agent yet, and then no more. */
 struct proc_walk_seen {
 	pid_t pid;
+	uid_t uid; /* as process_handle_uid */
 	uint32_t looks;
+	bool passed; /* by the walk that goes on: looked at, or not to be */
 };
 #define PROC_WALK_LOOKS 3u
 

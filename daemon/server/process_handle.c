@@ -6,14 +6,12 @@
 #include "config.h"
 #include "server/process_handle.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 static bool reaped(int pidfd)
@@ -56,13 +54,24 @@ int process_handle_dup(struct process_handle *handle, const struct process_handl
 	return r;
 }
 
-void process_handle_close(struct process_handle *handle)
+void process_handle_close_directory(struct process_handle *handle)
 {
-	if (handle->pidfd >= 0)
-		close(handle->pidfd);
 	if (handle->proc_fd >= 0)
 		close(handle->proc_fd);
-	handle->pidfd = handle->proc_fd = -1;
+	handle->proc_fd = -1;
+}
+
+void process_handle_close(struct process_handle *handle)
+{
+	process_handle_close_directory(handle);
+	if (handle->pidfd >= 0)
+		close(handle->pidfd);
+	handle->pidfd = -1;
+}
+
+bool process_handle_reaped(const struct process_handle *handle)
+{
+	return handle->pidfd < 0 || reaped(handle->pidfd);
 }
 
 bool process_handle_alive(const struct process_handle *handle)
@@ -73,57 +82,20 @@ bool process_handle_alive(const struct process_handle *handle)
 	return poll(&ended, 1, 0) == 0;
 }
 
-ssize_t process_handle_read(
-	const struct process_handle *handle, const char *name, char *text, size_t size)
+int process_handle_comm(const struct process_handle *handle, char *text, size_t size)
 {
 	text[0] = '\0';
-	if (handle->proc_fd < 0)
-		return -ESRCH;
-	int fd = openat(handle->proc_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = handle->proc_fd < 0 ? -1 : openat(handle->proc_fd, "comm", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return -errno;
-	size_t used = 0;
-	ssize_t got = 0;
-	while (used < size - 1 && (got = read(fd, text + used, size - 1 - used)) > 0)
-		used += (size_t)got;
-	int r = got < 0 ? -errno : 0;
-	close(fd);
-	text[used] = '\0';
-	return r < 0 ? r : (ssize_t)used;
-}
-
-int process_handle_open_memory(const struct process_handle *handle)
-{
-	if (handle->proc_fd < 0)
 		return -ESRCH;
-	int fd = openat(handle->proc_fd, "mem", O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	ssize_t got = read(fd, text, size - 1);
+	close(fd);
+	text[got > 0 ? got : 0] = '\0';
+	return got < 0 ? -ESRCH : 0;
 }
 
-static bool is_file(int directory, const char *name, dev_t device, ino_t inode)
+uid_t process_handle_uid(const struct process_handle *handle)
 {
-	/* A descriptor may be a file of a hostile FUSE server: ask for nothing that it would
-	 * answer. */
-	struct statx st;
-	return statx(directory, name, AT_STATX_DONT_SYNC, STATX_INO, &st) == 0 &&
-	       st.stx_ino == inode && makedev(st.stx_dev_major, st.stx_dev_minor) == device;
-}
-
-bool process_handle_holds(const struct process_handle *handle, dev_t device, ino_t inode)
-{
-	int fd = handle->proc_fd < 0
-			 ? -1
-			 : openat(handle->proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *descriptors = fd < 0 ? NULL : fdopendir(fd);
-	if (descriptors == NULL) {
-		if (fd >= 0)
-			close(fd);
-		return false;
-	}
-	bool found = false;
-	struct dirent *entry;
-	while (!found && (entry = readdir(descriptors)) != NULL)
-		found = is_file(fd, entry->d_name, device, inode);
-	closedir(descriptors);
-	return found;
+	struct stat st;
+	return handle->proc_fd >= 0 && fstat(handle->proc_fd, &st) == 0 ? st.st_uid : (uid_t)-1;
 }

@@ -1,6 +1,7 @@
 /*
  * A pid bound to one process: nothing that is read through a handle can be about another process
- * that got the same number later. Plain struct, owned by whoever opened it. Any thread.
+ * that got the same number later. Nothing here waits for the process: what could is left to process_reader.
+ * Plain struct, owned by whoever opened it. Any thread.
  */
 #pragma once
 #include <stdbool.h>
@@ -22,14 +23,13 @@ int process_handle_open(struct process_handle *handle, pid_t pid, int pidfd);
 /* A second handle for the same process: 0 or negative errno. */
 int process_handle_dup(struct process_handle *handle, const struct process_handle *from);
 void process_handle_close(struct process_handle *handle);
+/* Keeps the pidfd: for process_handle_reaped. */
+void process_handle_close_directory(struct process_handle *handle);
 /* True until the last thread has ended; a zombie is not alive. */
 bool process_handle_alive(const struct process_handle *handle);
-/* Whether one of the process's descriptors is this file. */
-bool process_handle_holds(const struct process_handle *handle, dev_t device, ino_t inode);
-/* A descriptor for the memory of the program that the process runs now, for pread: the caller's, or
- * negative errno. */
-int process_handle_open_memory(const struct process_handle *handle);
-/* Reads /proc/PID/`name`, at most size - 1 bytes, and ends them with NUL. Their count or negative
- * errno. */
-ssize_t process_handle_read(
-	const struct process_handle *handle, const char *name, char *text, size_t size);
+/* Whether its number may be another process's by now. */
+bool process_handle_reaped(const struct process_handle *handle);
+/* The text of /proc/PID/comm, ended with NUL: 0 or -ESRCH. */
+int process_handle_comm(const struct process_handle *handle, char *text, size_t size);
+/* Its effective uid, or root's where it hides from its own user, or (uid_t)-1. */
+uid_t process_handle_uid(const struct process_handle *handle);

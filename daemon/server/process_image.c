@@ -6,13 +6,13 @@
 #include "server/process_image.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
-#include "server/process_handle.h"
+#include "server/process_texts.h"
+
+const uint32_t process_image_files =
+	PROC_FILE_BIT(PROC_FILE_STAT) | PROC_FILE_BIT(PROC_FILE_EXE_ID);
 
 int process_image_parse(const char *text, struct process_image *out)
 {
@@ -34,21 +34,21 @@ int process_image_parse(const char *text, struct process_image *out)
 	return 0;
 }
 
-int process_image_read(const struct process_handle *handle, struct process_image *out)
+int process_image_of(const struct process_texts *texts, struct process_image *out)
 {
-	char text[1024];
-	ssize_t size = process_handle_read(handle, "stat", text, sizeof text);
-	if (size < 0)
-		return (int)size;
+	size_t size;
 	struct process_image image;
-	int r = process_image_parse(text, &image);
+	const char *text = process_texts_get(texts, PROC_FILE_STAT, &size);
+	int r = text != NULL ? process_image_parse(text, &image)
+			     : process_texts_result(texts, PROC_FILE_STAT);
 	if (r < 0)
 		return r;
-	/* Without a wait, whatever file system the program came from. */
-	struct statx exe;
-	if (statx(handle->proc_fd, "exe", AT_STATX_DONT_SYNC, STATX_INO, &exe) == 0) {
-		image.exe_device = makedev(exe.stx_dev_major, exe.stx_dev_minor);
-		image.exe_inode = exe.stx_ino;
+	const char *bytes = process_texts_get(texts, PROC_FILE_EXE_ID, &size);
+	if (bytes != NULL && size == sizeof(struct proc_file_id)) {
+		struct proc_file_id id;
+		memcpy(&id, bytes, sizeof id);
+		image.exe_device = id.device;
+		image.exe_inode = id.inode;
 	}
 	*out = image;
 	return 0;

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct process_handle;
+struct process_texts;
 
 struct process_image {
 	uint64_t start_ticks; /* field 22 of /proc/PID/stat: since boot, same for every image */
@@ -16,8 +16,10 @@ struct process_image {
 	ino_t exe_inode; /* 0 of a zombie */
 };
 
+/* The files it is made of: bits of enum proc_file. */
+extern const uint32_t process_image_files;
 /* 0 or negative errno. */
-int process_image_read(const struct process_handle *handle, struct process_image *out);
+int process_image_of(const struct process_texts *texts, struct process_image *out);
 /* What is 0 is unknown and tells nothing apart. */
 bool process_image_same(const struct process_image *a, const struct process_image *b);
 /* The same for certain: what is unknown is no. */

@@ -9,12 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
-#include "server/process_handle.h"
+#include "server/process_texts.h"
 
-#define TEXT_MAX 4096u
+const uint32_t process_info_files = PROC_FILE_BIT(PROC_FILE_STATUS) |
+				    PROC_FILE_BIT(PROC_FILE_COMM) | PROC_FILE_BIT(PROC_FILE_EXE) |
+				    PROC_FILE_BIT(PROC_FILE_CMDLINE);
 
 /* The length of the UTF-8 sequence at `s`, 0 if there is none (RFC 3629, section 4). */
 static unsigned utf8_length(const unsigned char *s)
@@ -80,43 +81,35 @@ int process_info_parse_status(const char *text, struct process_info *out)
 	return 0;
 }
 
-static char *read_exe(const struct process_handle *handle)
+void process_info_set_comm(struct process_info *info, const char *text)
 {
-	char path[TEXT_MAX];
-	ssize_t size = readlinkat(handle->proc_fd, "exe", path, sizeof path - 1);
-	path[size > 0 ? size : 0] = '\0';
-	process_info_sanitize(path);
-	return alloc_strdup(path);
+	snprintf(info->comm, sizeof info->comm, "%.*s", (int)strcspn(text, "\n"), text);
+	process_info_sanitize(info->comm);
 }
 
-static char *read_command_line(const struct process_handle *handle)
+static char *printable(const struct process_texts *texts, enum proc_file file)
 {
-	char text[TEXT_MAX];
-	ssize_t size = process_handle_read(handle, "cmdline", text, sizeof text);
+	size_t size;
+	const char *text = process_texts_begin(texts, file, &size);
 	while (size > 0 && text[size - 1] == '\0')
 		size--;
-	for (ssize_t i = 0; i < size; i++)
-		if (text[i] == '\0')
-			text[i] = ' ';
-	process_info_sanitize(text);
-	return alloc_strdup(text);
+	char *copy = alloc_zeroed(size + 1, 1);
+	for (size_t i = 0; i < size; i++)
+		copy[i] = text[i] != '\0' ? text[i] : ' ';
+	process_info_sanitize(copy);
+	return copy;
 }
 
-int process_info_read(const struct process_handle *handle, struct process_info *out)
+int process_info_of(const struct process_texts *texts, struct process_info *out)
 {
-	if (handle->proc_fd < 0)
-		return -ESRCH;
-	char text[TEXT_MAX];
+	size_t size;
 	struct process_info info = {0};
-	ssize_t size = process_handle_read(handle, "status", text, sizeof text);
-	if (size < 0 || process_info_parse_status(text, &info) < 0)
+	const char *status = process_texts_get(texts, PROC_FILE_STATUS, &size);
+	if (status == NULL || process_info_parse_status(status, &info) < 0)
 		return -ESRCH;
-	size = process_handle_read(handle, "comm", info.comm, sizeof info.comm);
-	if (size > 0 && info.comm[size - 1] == '\n')
-		info.comm[size - 1] = '\0';
-	process_info_sanitize(info.comm);
-	info.exe = read_exe(handle);
-	info.command_line = read_command_line(handle);
+	process_info_set_comm(&info, process_texts_begin(texts, PROC_FILE_COMM, &size));
+	info.exe = printable(texts, PROC_FILE_EXE);
+	info.command_line = printable(texts, PROC_FILE_CMDLINE);
 	*out = info;
 	return 0;
 }

@@ -1,7 +1,8 @@
 /*
  * Addresses are resolved when the record arrives, because a library may be gone by the time
- * somebody asks. They are return addresses: the code in question is the call before, hence the
- * `- 1`. An interpreter's frames become code and line at once, so that stacks differ by what is shown of them.
+ * somebody asks; a record may have to wait for that. They are return addresses: the code in question is
+ * the call before, hence the `- 1`. An interpreter's frames become code and line at once, so that stacks
+ * differ by what is shown of them.
  */
 #include "server/sample_feed.h"
 
@@ -30,6 +31,10 @@ struct sample_feed {
 			       new */
 	struct sample_feed_stats stats;
 	struct capture_tally tally;
+	const struct wire_birth
+		*resolved; /* the record that `frames` are of, if it is taken next */
+	unsigned unmapped; /* of them */
+	struct stack_frame frames[WIRE_MAX_FRAMES];
 };
 
 int sample_feed_new(struct sample_feed **out, const struct options_limits *limits,
@@ -73,22 +78,47 @@ static void name_code(struct sample_feed *feed, uint64_t word, struct stack_fram
 	bool kept = session_codes_line(feed->codes, code, wire_frame_unit(word), &line);
 	*frame = (struct stack_frame){.module = STACK_MODULE_PYTHON,
 		.offset = kept ? STACK_PYTHON_OFFSET(code, line) : 0};
-	feed->stats.frames++;
 	feed->stats.python_frames++;
 	feed->stats.python_unknown_frames += !kept;
 }
 
-static void resolve(struct sample_feed *feed, uint64_t return_address, uint32_t epoch,
-	struct stack_frame *frame)
+/* Whether the map knew better than to guess. */
+static bool resolve(struct sample_feed *feed, uint64_t return_address, uint32_t epoch, unsigned at)
 {
+	struct stack_frame *frame = &feed->frames[at];
 	*frame = (struct stack_frame){.pc = return_address};
 	enum module_map_result r = module_map_resolve(
 		feed->modules, return_address - 1, epoch, &frame->module, &frame->offset);
-	if (r != MODULE_MAP_FOUND && feed->refresh(feed->max_epoch, feed->data))
-		r = module_map_resolve(
-			feed->modules, return_address - 1, epoch, &frame->module, &frame->offset);
-	feed->stats.frames++;
-	feed->stats.unmapped_frames += r == MODULE_MAP_UNKNOWN;
+	feed->unmapped += r == MODULE_MAP_UNKNOWN;
+	return r == MODULE_MAP_FOUND;
+}
+
+static bool resolve_all(struct sample_feed *feed, const struct wire_birth *birth)
+{
+	bool known = true;
+	feed->unmapped = 0;
+	for (unsigned i = 0; i < birth->frame_count; i++)
+		known &= wire_frame_is_python(birth->frames[i]) ||
+			 resolve(feed, birth->frames[i], birth->module_epoch, i);
+	feed->resolved = birth;
+	return known;
+}
+
+static void hear_epoch(struct sample_feed *feed, const struct wire_birth *birth)
+{
+	if (birth->module_epoch > feed->max_epoch)
+		feed->max_epoch = birth->module_epoch;
+}
+
+bool sample_feed_ready(struct sample_feed *feed, const struct wire_birth *birth)
+{
+	feed->resolved = NULL;
+	/* Whose frames nobody will look at. */
+	if (feed->frozen || birth->frame_count == 0 ||
+		(birth->record.type == WIRE_LIVE && heap_model_knows(feed->heap, birth->id)))
+		return true;
+	hear_epoch(feed, birth);
+	return resolve_all(feed, birth) || !feed->refresh(feed->max_epoch, feed->data);
 }
 
 /* Where the walk ended is told by the outermost frame that it found itself. */
@@ -104,13 +134,15 @@ static void count_stop(
 
 static uint32_t intern_frames(struct sample_feed *feed, const struct wire_birth *birth)
 {
-	struct stack_frame frames[WIRE_MAX_FRAMES];
-	for (unsigned i = 0; i < birth->frame_count; i++) {
+	struct stack_frame *frames = feed->frames;
+	if (feed->resolved != birth && !resolve_all(feed, birth))
+		feed->refresh(feed->max_epoch, feed->data);
+	feed->resolved = NULL;
+	feed->stats.frames += birth->frame_count;
+	feed->stats.unmapped_frames += feed->unmapped;
+	for (unsigned i = 0; i < birth->frame_count; i++)
 		if (wire_frame_is_python(birth->frames[i]))
 			name_code(feed, birth->frames[i], &frames[i]);
-		else
-			resolve(feed, birth->frames[i], birth->module_epoch, &frames[i]);
-	}
 	count_stop(feed, birth, frames);
 	struct stack_view stack = {.frames = frames,
 		.frame_count = birth->frame_count,
@@ -156,8 +188,7 @@ static void count(struct sample_feed *feed, unsigned kind, uint64_t by)
 static struct heap_birth make_entry(struct sample_feed *feed, const struct wire_birth *birth)
 {
 	unsigned kind = kind_of(birth);
-	if (birth->module_epoch > feed->max_epoch)
-		feed->max_epoch = birth->module_epoch;
+	hear_epoch(feed, birth);
 	return (struct heap_birth){
 		.id = birth->id,
 		.size_bytes = birth->size_bytes,
@@ -250,6 +281,7 @@ void sample_feed_live(struct sample_feed *feed, const struct wire_birth *live)
 void sample_feed_found(
 	struct sample_feed *feed, const struct wire_birth *entry, bool announced, uint32_t epoch)
 {
+	feed->resolved = NULL;
 	if (heap_model_find(feed->heap, entry->id, announced, epoch) || !has_room(feed, entry) ||
 		(announced && unfold(feed, entry)))
 		return;
@@ -286,6 +318,11 @@ void sample_feed_end_round(struct sample_feed *feed)
 void sample_feed_freeze(struct sample_feed *feed, bool frozen)
 {
 	feed->frozen = frozen;
+}
+
+uint32_t sample_feed_epoch(const struct sample_feed *feed)
+{
+	return feed->max_epoch;
 }
 
 struct heap_model *sample_feed_heap(const struct sample_feed *feed)

@@ -37,8 +37,8 @@ struct sample_feed_stats {
 	uint64_t refused_lives, unheard_lives;
 };
 
-/* `refresh` is asked when a record names code that the map does not know, with the record's
- * module_epoch; it updates the map and returns true, or declines. */
+/* `refresh` is asked when a record names code that the map does not know, with the highest
+ * module_epoch so far. True: the map is being read again, and the record had better wait for it. */
 int sample_feed_new(struct sample_feed **out, const struct options_limits *limits,
 	struct module_map *modules, struct session_codes *codes,
 	bool (*refresh)(uint32_t epoch, void *data), void *data);
@@ -47,6 +47,8 @@ struct sample_feed *sample_feed_free(struct sample_feed *feed);
 /* Samples born before have been told to somebody else, or to nobody; 0, the default: there are none. */
 void sample_feed_hears_from(struct sample_feed *feed, uint64_t monotonic_ns);
 
+/* Whether a BIRTH or LIVE may be taken: its code is known, or will not be known soon. */
+bool sample_feed_ready(struct sample_feed *feed, const struct wire_birth *birth);
 void sample_feed_birth(struct sample_feed *feed, const struct wire_birth *birth);
 void sample_feed_death(struct sample_feed *feed, const struct wire_death *death);
 /* Told again. The frames are looked at only if the id is not known. */
@@ -62,6 +64,8 @@ void sample_feed_end_round(struct sample_feed *feed);
  * it. */
 void sample_feed_freeze(struct sample_feed *feed, bool frozen);
 
+/* The highest module_epoch so far: mappings that are read from now on are at least that new. */
+uint32_t sample_feed_epoch(const struct sample_feed *feed);
 struct heap_model *sample_feed_heap(const struct sample_feed *feed);
 struct stack_table *sample_feed_stacks(const struct sample_feed *feed);
 /* Where the walks of the samples so far stopped, by module; others may add what they know. */

@@ -1,6 +1,7 @@
 /*
  * Invariant: `segment` and `consumer` live exactly as long as there may be something to drain;
- * everything that answers need after that is in the model or was copied at the end.
+ * everything that answers need after that is in the model or was copied at the end. The process is kept
+ * for longer: while its pidfd is open it can be asked whether its number is another one's by now.
  */
 #include "config.h"
 #include "server/session.h"
@@ -17,29 +18,33 @@
 #include "model/heap_model.h"
 #include "server/module_map.h"
 #include "server/options.h"
-#include "server/process_image.h"
-#include "server/process_info.h"
+#include "server/process_reader.h"
+#include "server/process_texts.h"
 #include "server/segment_lock.h"
 #include "server/session_audit.h"
 #include "server/session_codes.h"
-#include "server/session_marks.h"
+#include "server/session_identity.h"
 #include "server/session_maps.h"
+#include "server/session_marks.h"
 #include "server/session_quality.h"
 #include "server/session_resync.h"
 #include "server/symbol_client.h"
 #include "server/wall_clock.h"
 
+#define HOLD_MS 1000u
+
 struct session {
 	unsigned references;
 	struct session_facts facts;
 	struct process_handle process;
-	struct process_info info;
-	struct process_image image;
+	struct session_identity identity;
 	struct segment_info segment_info;
 	struct segment_map *segment; /* owns; NULL once ended */
 	int lock_fd;		     /* owns: says that no other daemon may drain; -1 once ended */
 	struct ring_consumer *consumer; /* owns; NULL once ended */
 	struct session_maps maps;
+	struct process_ask look;   /* what it runs */
+	uint32_t blind;		   /* looks since it attached that told nothing */
 	struct symbol_file *files; /* owns; by module */
 	uint32_t file_count;
 	struct session_codes *codes; /* owns */
@@ -57,6 +62,12 @@ struct session {
 	void *wake_data;
 };
 
+const uint32_t session_claim_files =
+	PROC_FILE_BIT(PROC_FILE_STATUS) | PROC_FILE_BIT(PROC_FILE_COMM) |
+	PROC_FILE_BIT(PROC_FILE_STAT) | PROC_FILE_BIT(PROC_FILE_EXE) |
+	PROC_FILE_BIT(PROC_FILE_EXE_ID) | PROC_FILE_BIT(PROC_FILE_MAPS) |
+	PROC_FILE_BIT(PROC_FILE_CMDLINE);
+
 void session_claim_deinit(struct session_claim *claim)
 {
 	process_handle_close(&claim->process);
@@ -66,30 +77,8 @@ void session_claim_deinit(struct session_claim *claim)
 /* The process runs another program by now: nothing that can be read of it is about ours. */
 static void forget_process(struct session *session, const struct session_claim *claim)
 {
-	process_handle_close(&session->process);
-	process_info_deinit(&session->info);
-	session->info = (struct process_info){.uid = claim->uid, .single_uid = true};
-	session->image = (struct process_image){.start_ticks = session->image.start_ticks};
-}
-
-/* A process that was gone too soon: the first file that it had mapped is its program. */
-static void guess_names(struct session *session)
-{
-	struct process_info *info = &session->info;
-	if (info->exe == NULL)
-		info->exe = alloc_strdup("");
-	if (info->command_line == NULL)
-		info->command_line = alloc_strdup("");
-	if (info->exe[0] == '\0' && module_map_count(session->maps.modules) > 0) {
-		free(info->exe);
-		info->exe = alloc_strdup(module_map_get(session->maps.modules, 0)->path);
-		process_info_sanitize(info->exe);
-	}
-	if (info->comm[0] == '\0') {
-		const char *slash = strrchr(info->exe, '/');
-		snprintf(info->comm, sizeof info->comm, "%.15s",
-			slash != NULL ? slash + 1 : info->exe);
-	}
+	process_handle_close_directory(&session->process);
+	session_identity_forget(&session->identity, claim->uid);
 }
 
 static uint64_t bytes_read_before(const struct segment_map *segment)
@@ -110,34 +99,21 @@ static void unlock_segment(struct session *session)
 	session->lock_fd = -1;
 }
 
-/* The process as far as it can still be asked; the peer's uid where it cannot. */
-static int identify(struct session *session, const struct session_claim *claim)
+static void describe_identity(struct session *session)
 {
-	session->info.uid = claim->uid;
-	session->info.single_uid = true;
-	int r = process_info_read(&claim->process, &session->info);
-	if (r < 0)
-		return claim->attach == SESSION_PULL ? r : 0;
-	/* Since it connected, it has taken on another user's rights. */
-	if (claim->attach == SESSION_HANDSHAKE && claim->uid != session->info.uid)
-		session->info.single_uid = false;
-	process_image_read(&claim->process, &session->image);
-	pid_t inner = session->info.inner_pid;
-	if (inner != 0 && (uint32_t)inner != session->segment_info.pid_hint)
-		return -ECHILD;
-	return 0;
+	const struct process_info *info = &session->identity.info;
+	session->facts.uid = info->uid;
+	session->facts.single_uid = info->single_uid;
+	session->facts.comm = info->comm;
+	session->facts.exe = info->exe;
+	session->facts.command_line = info->command_line;
 }
 
 static void describe(struct session *session, const struct session_claim *claim)
 {
 	session->facts = (struct session_facts){
 		.pid = claim->process.pid,
-		.uid = session->info.uid,
-		.single_uid = session->info.single_uid,
 		.attach = claim->attach,
-		.comm = session->info.comm,
-		.exe = session->info.exe,
-		.command_line = session->info.command_line,
 		.since_unix_ns = wall_clock_unix_of_monotonic(session->segment_info.load_ns),
 	};
 }
@@ -151,21 +127,23 @@ static struct session *destroy(struct session *session)
 	session_marks_deinit(&session->marks);
 	session_maps_deinit(&session->maps);
 	ring_consumer_free(session->consumer);
-	process_info_deinit(&session->info);
+	session_identity_deinit(&session->identity);
 	free(session->files);
 	free(session);
 	return NULL;
 }
 
 /* For reading its memory: only what is certain counts. */
-static bool same_program(bool look, void *data)
+static bool same_program(const struct process_texts *texts, void *data)
 {
 	struct session *session = data;
 	struct process_image now;
-	if (session->maps.replaced || process_image_read(&session->process, &now) < 0 ||
-		!process_image_identical(&session->image, &now))
-		return false;
-	return !look || session_maps_look(&session->maps) == 0;
+	if (texts == NULL || session->maps.replaced)
+		return !session->maps.replaced;
+	/* Newer mappings than we have, and all that an idle worker's stacks can name. */
+	return process_image_of(texts, &now) == 0 &&
+	       process_image_identical(&session->identity.image, &now) &&
+	       session_maps_take(&session->maps, texts, sample_feed_epoch(session->feed)) == 0;
 }
 
 static void wake(void *data)
@@ -175,8 +153,17 @@ static void wake(void *data)
 		session->wake(session->wake_data);
 }
 
+static void begin_asking(struct session *session, const struct session_means *means)
+{
+	session->maps.reader = means->reader;
+	session->maps.hold_ns = (means->hold_ms > 0 ? means->hold_ms : HOLD_MS) * UINT64_C(1000000);
+	session->maps.ask.uid = session->look.uid = session->facts.uid;
+	session->maps.wake = wake;
+	session->maps.data = session;
+}
+
 static void begin_resync(struct session *session, bool read_before,
-	const struct options_limits *limits, struct map_places *places)
+	const struct options_limits *limits, const struct session_means *means)
 {
 	session->resync.max_live = limits->max_live;
 	session->resync.wake = wake;
@@ -185,18 +172,19 @@ static void begin_resync(struct session *session, bool read_before,
 	session->resync.process = &session->process;
 	session->resync.same_program = same_program;
 	session->resync.data = session;
-	session_resync_begin(&session->resync, read_before, places, session->facts.uid);
+	session_resync_begin(
+		&session->resync, read_before, means->places, means->reader, session->facts.uid);
 }
 
 int session_new(struct session **out, struct session_claim *claim,
-	const struct options_limits *limits, struct map_places *places)
+	const struct options_limits *limits, const struct session_means *means)
 {
 	struct session *session = alloc_zeroed(1, sizeof *session);
 	session->references = 1;
 	session->process = PROCESS_HANDLE_INIT;
 	session->lock_fd = -1;
 	session->segment_info = *segment_map_info(claim->segment);
-	int r = identify(session, claim);
+	int r = session_identity_begin(&session->identity, claim, session->segment_info.pid_hint);
 	if (r == 0)
 		r = segment_lock_take(claim->segment, &session->lock_fd);
 	if (r == 0)
@@ -215,15 +203,17 @@ int session_new(struct session **out, struct session_claim *claim,
 	}
 	session->segment = TAKE(claim->segment);
 	session->process = claim->process;
-	session_maps_read(&session->maps, session->segment);
+	session_maps_begin(&session->maps, session->segment, claim->texts);
 	if (session->maps.replaced)
 		forget_process(session, claim);
-	guess_names(session);
+	session_identity_guess(&session->identity, session->maps.modules);
 	describe(session, claim);
+	describe_identity(session);
 	segment_map_counters(session->segment, &session->last_counters);
 	session_quality_begin(&session->quality, &session->last_counters,
 		claim->attach == SESSION_PULL, read_before, wall_clock_unix_ns());
-	begin_resync(session, read_before > 0, limits, places);
+	begin_asking(session, means);
+	begin_resync(session, read_before > 0, limits, means);
 	session_audit_init(&session->audit, session, sample_feed_tally(session->feed));
 	if (read_before > 0)
 		sample_feed_hears_from(session->feed, wall_clock_monotonic_ns());
@@ -251,6 +241,7 @@ struct session *session_unref(struct session *session)
 	if (session == NULL || --session->references > 0)
 		return NULL;
 	session_resync_end(&session->resync);
+	process_reader_forget(&session->look);
 	session->segment = segment_map_free(session->segment);
 	process_handle_close(&session->process);
 	return destroy(session);
@@ -383,27 +374,71 @@ void session_compare(struct session *session)
 		compare(session, false);
 }
 
-bool session_replaced(struct session *session)
+static void look(struct session *session, uint32_t files);
+
+/* What could not be read when it attached, if it is the program that made the segment. */
+static void learn(struct session *session, const struct process_texts *texts)
 {
+	if (session_maps_take(&session->maps, texts, sample_feed_epoch(session->feed)) == 0 &&
+		session_identity_learn(&session->identity, texts, session->segment_info.pid_hint))
+		describe_identity(session);
+}
+
+/* The image tells cheaply that something is different, the mapping tells what. */
+static void on_image(struct process_texts *texts, void *data)
+{
+	struct session *session = data;
 	struct process_image now;
-	/* Nothing to compare with where the process was gone at once, nothing to read of a zombie.
-	 */
-	if (session->maps.replaced || session->image.start_ticks == 0 ||
-		process_image_read(&session->process, &now) < 0 ||
-		process_image_same(&session->image, &now))
-		return session->maps.replaced;
-	/* The image tells cheaply that something is different, the mapping tells what. What cannot be
-	 * looked at now is looked at again. */
-	if (session_maps_look(&session->maps) == 0)
-		session->image = now;
+	if (session->identity.image.start_ticks == 0) {
+		learn(session, texts);
+		process_texts_free(texts);
+		return;
+	}
+	bool differs = process_image_of(texts, &now) == 0 &&
+		       !process_image_same(&session->identity.image, &now);
+	size_t size;
+	bool looked = process_texts_get(texts, PROC_FILE_MAPS, &size) != NULL;
+	/* What cannot be looked at now is looked at again. */
+	if (differs && looked &&
+		session_maps_take(&session->maps, texts, sample_feed_epoch(session->feed)) == 0)
+		session->identity.image = now;
+	process_texts_free(texts);
+	if (differs && !(session->look.files & PROC_FILE_BIT(PROC_FILE_MAPS)))
+		look(session, process_image_files | PROC_FILE_BIT(PROC_FILE_MAPS));
+}
+
+static void look(struct session *session, uint32_t files)
+{
+	session->look.files = files;
+	session->look.done = on_image;
+	session->look.data = session;
+	process_reader_ask(session->maps.reader, &session->look, &session->process);
+}
+
+static bool is_power_of_two(uint32_t number)
+{
+	return (number & (number - 1)) == 0;
+}
+
+void session_look(struct session *session)
+{
+	if (session->maps.replaced || session->look.reader != NULL)
+		return;
+	if (session->identity.image.start_ticks != 0)
+		look(session, process_image_files);
+	/* Ever more seldom: after 1, 2, 4 … times as long. */
+	else if (is_power_of_two(++session->blind))
+		look(session, session_claim_files);
+}
+
+bool session_replaced(const struct session *session)
+{
 	return session->maps.replaced;
 }
 
-bool session_was(const struct session *session, const struct process_handle *process)
+bool session_has_number(const struct session *session)
 {
-	struct process_image now;
-	return session->image.start_ticks != 0 && process_image_read(process, &now) == 0 &&
-	       now.start_ticks == session->image.start_ticks;
+	return !process_handle_reaped(&session->process);
 }
 
 void session_end(struct session *session)
@@ -423,7 +458,10 @@ void session_end(struct session *session)
 	session_marks_read(&session->marks, session->segment);
 	session->segment = segment_map_free(session->segment);
 	unlock_segment(session);
-	process_handle_close(&session->process);
+	process_reader_forget(&session->look);
+	process_reader_forget(&session->maps.ask);
+	session->maps.reader = NULL;
+	process_handle_close_directory(&session->process);
 	session->facts.state = SESSION_EXITED;
 	session->facts.ended_ns = wall_clock_monotonic_ns();
 }

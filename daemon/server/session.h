@@ -18,6 +18,8 @@
 #include "server/sample_feed.h"
 
 struct map_places;
+struct process_reader;
+struct process_texts;
 struct module_map;
 struct options_limits;
 struct session;
@@ -42,10 +44,20 @@ struct session_claim {
 	struct segment_map *segment;
 	uid_t uid; /* as the socket's peer; for a pull (uid_t)-1: /proc tells */
 	enum session_attach attach;
+	bool unproven; /* the process may be another one, unless it holds the segment */
+	const struct process_texts
+		*texts; /* borrowed: session_claim_files; NULL: nothing is known */
 };
 
-struct session_facts { /* constant but for `state` and what an exec changes; strings are printable
-			*/
+/* Whom its readings ask, borrowed until the session ends; NULL: nobody. */
+struct session_means {
+	struct map_places *places;     /* where its memory may be read, while it is idle */
+	struct process_reader *reader; /* what it runs and has mapped */
+	uint32_t hold_ms;	       /* so long a record waits for mappings; 0: 1,000 */
+};
+
+struct session_facts { /* constant but for `state`, what an exec changes, and what is learnt late;
+			* strings are printable */
 	pid_t pid;
 	uid_t uid;
 	bool single_uid; /* the process runs under this uid alone */
@@ -67,14 +79,15 @@ struct session_numbers { /* for statistics */
 	size_t bytes; /* of the model, modules and a reading included */
 };
 
+/* What a claim can tell of its process: bits of enum proc_file. */
+extern const uint32_t session_claim_files;
 void session_claim_deinit(struct session_claim *claim);
 
 /* Takes the claim over on success only. -ECHILD: the segment is a forked child's inherited copy of
  * its parent's; -ESRCH: no process to be found behind a pull; -EBUSY: another daemon reads the
- * segment; other negative errno. One reference. `places`: where its memory may be read, while it is
- * idle; borrowed until the end of the session; NULL: nowhere. */
+ * segment; other negative errno. One reference. */
 int session_new(struct session **out, struct session_claim *claim,
-	const struct options_limits *limits, struct map_places *places);
+	const struct options_limits *limits, const struct session_means *means);
 /* `wake` NULL: nobody. Called from the loop, also from inside of a call of another session's: a round
  * had better come at once. */
 void session_set_wake(struct session *session, void (*wake)(void *data), void *data);
@@ -85,7 +98,8 @@ const struct session_facts *session_facts(const struct session *session);
 const struct segment_info *session_segment(const struct session *session);
 const struct process_handle *session_process(const struct session *session); /* borrowed */
 
-/* One round, or a part of it: takes about max_bytes. 1: something was left; 0: the round is over
+/* One round, or a part of it: takes about max_bytes. 1: something was left; RING_CONSUMER_HELD: likewise,
+ * and the session is woken when it can be taken; 0: the round is over
  * (*taken: bytes). A segment that cannot be read makes the session LOST; it has nothing left then.
  */
 int session_drain(struct session *session, bool all, uint64_t max_bytes, uint64_t *taken);
@@ -99,11 +113,12 @@ bool session_nearly_there(const struct session *session);
 unsigned session_told_percent(struct session *session);
 /* Compares the model with the agent's count; for a moment when a full round has found nothing. */
 void session_compare(struct session *session);
-/* True if the process runs another program than when it was attached. */
-bool session_replaced(struct session *session);
-/* True if this is the process, whatever program it runs now, and not one that got its number later.
- */
-bool session_was(const struct session *session, const struct process_handle *process);
+/* Looks whether the process runs another program than when it was attached; session_replaced says so
+ * later. */
+void session_look(struct session *session);
+bool session_replaced(const struct session *session);
+/* False if another process may have the number by now. */
+bool session_has_number(const struct session *session);
 /* The process is gone and drained: takes the last counters, gives segment and process back. */
 void session_end(struct session *session);
 void session_freeze(struct session *session, bool frozen);

@@ -1,7 +1,9 @@
 /*
  * The kernel's text of /proc/PID/maps is read when a record names unknown code, at most so often
  * that it stays a small share of the time, and ever more seldom while it brings nothing new (JIT
- * code, a hostile worker).
+ * code, a hostile worker). It is read elsewhere (process_reader.h); the session's records wait for it,
+ * but not for long: a worker can make the reading of its mappings wait for ever, and goes on without
+ * the names of its code then.
  */
 #include "config.h"
 #include "server/session_maps.h"
@@ -13,9 +15,9 @@
 #include "server/maps_text.h"
 #include "server/module_map.h"
 #include "server/process_handle.h"
+#include "server/process_texts.h"
 #include "server/wall_clock.h"
 
-#define MAPS_MAX       (8u << 20)
 #define REFRESH_MIN_NS UINT64_C(20000000)
 #define REFRESH_MAX_NS UINT64_C(5000000000)
 #define REFRESH_SHARE  20u /* at most one part in so many of the time goes into reading maps */
@@ -31,6 +33,7 @@ int session_maps_init(struct session_maps *maps, const struct process_handle *pr
 
 void session_maps_deinit(struct session_maps *maps)
 {
+	process_reader_forget(&maps->ask);
 	maps->modules = module_map_free(maps->modules);
 }
 
@@ -46,69 +49,76 @@ bool session_maps_has(const char *text, size_t size, dev_t device, ino_t inode)
 	return false;
 }
 
-/* Appends /proc/PID/maps; as session_maps_look. An exec takes the segment's mapping away, and leaves
- * it to no other program. */
-static int read_kernel_text(struct session_maps *maps, struct buffer *text)
+/* An exec takes the segment's mapping away, and leaves it to no other program. */
+int session_maps_take(struct session_maps *maps, const struct process_texts *texts, uint32_t epoch)
 {
-	char *room = (char *)buffer_reserve(text, MAPS_MAX);
-	ssize_t size = process_handle_read(maps->process, "maps", room, MAPS_MAX);
-	if (size < 0)
-		return (int)size;
+	size_t size;
+	const char *text = process_texts_get(texts, PROC_FILE_MAPS, &size);
+	if (text == NULL)
+		return process_texts_result(texts, PROC_FILE_MAPS);
 	/* Empty: a zombie, which has no mappings any more; what it had is still of use. */
 	if (size == 0)
 		return -ESRCH;
-	text->size += (size_t)size;
-	maps->replaced |= !session_maps_has(room, (size_t)size, maps->device, maps->inode);
-	return maps->replaced ? -ESTALE : 0;
+	maps->replaced |= !session_maps_has(text, size, maps->device, maps->inode);
+	if (maps->replaced)
+		return -ESTALE;
+	module_map_update(maps->modules, text, size, MODULE_MAP_KERNEL, epoch);
+	return 0;
 }
 
-static bool read_kernel_maps(struct session_maps *maps, uint32_t epoch)
+/* Rests for longer while nothing new comes, and in proportion to how long it took. */
+static void rest(struct session_maps *maps, bool new)
 {
-	struct buffer text = BUFFER_INIT;
-	bool ours = read_kernel_text(maps, &text) == 0;
-	if (ours)
-		module_map_update(maps->modules, (const char *)text.data, text.size,
-			MODULE_MAP_KERNEL, epoch);
-	buffer_deinit(&text);
-	return ours;
+	uint64_t end = wall_clock_monotonic_ns(), took = end - maps->asked_ns;
+	uint64_t pause = new ? REFRESH_MIN_NS : maps->refresh_pause_ns * 2;
+	if (pause > REFRESH_MAX_NS)
+		pause = REFRESH_MAX_NS;
+	maps->refresh_pause_ns = pause;
+	maps->refresh_after_ns =
+		end + (pause > took * REFRESH_SHARE ? pause : took * REFRESH_SHARE);
+}
+
+static void on_read(struct process_texts *texts, void *data)
+{
+	struct session_maps *maps = data;
+	uint32_t known = module_map_count(maps->modules);
+	session_maps_take(maps, texts, maps->epoch);
+	process_texts_free(texts);
+	maps->refreshes++;
+	rest(maps, module_map_count(maps->modules) != known);
+	if (maps->wake != NULL)
+		maps->wake(maps->data);
+}
+
+static void begin_refresh(struct session_maps *maps, uint32_t epoch, uint64_t now)
+{
+	maps->ask.files = PROC_FILE_BIT(PROC_FILE_MAPS);
+	maps->ask.done = on_read;
+	maps->ask.data = maps;
+	maps->epoch = epoch;
+	maps->asked_ns = now;
+	if (process_reader_ask(maps->reader, &maps->ask, maps->process) < 0)
+		rest(maps, false);
 }
 
 bool session_maps_refresh(uint32_t epoch, void *data)
 {
 	struct session_maps *maps = data;
-	uint64_t begin = wall_clock_monotonic_ns();
-	if (maps->process->proc_fd < 0 || begin < maps->refresh_after_ns)
-		return false;
-	uint32_t known = module_map_count(maps->modules);
-	bool read = read_kernel_maps(maps, epoch);
-	maps->refreshes++;
-	uint64_t end = wall_clock_monotonic_ns(), pause = maps->refresh_pause_ns * 2;
-	if (module_map_count(maps->modules) != known)
-		pause = REFRESH_MIN_NS;
-	if (pause > REFRESH_MAX_NS)
-		pause = REFRESH_MAX_NS;
-	maps->refresh_pause_ns = pause;
-	maps->refresh_after_ns =
-		end +
-		(pause > (end - begin) * REFRESH_SHARE ? pause : (end - begin) * REFRESH_SHARE);
-	return read;
+	uint64_t now = wall_clock_monotonic_ns();
+	if (maps->ask.reader == NULL && now >= maps->refresh_after_ns &&
+		maps->process->proc_fd >= 0)
+		begin_refresh(maps, epoch, now);
+	return maps->ask.reader != NULL && now - maps->asked_ns < maps->hold_ns;
 }
 
-void session_maps_read(struct session_maps *maps, const struct segment_map *segment)
+void session_maps_begin(struct session_maps *maps, const struct segment_map *segment,
+	const struct process_texts *texts)
 {
 	struct buffer text = BUFFER_INIT;
 	if (segment_map_maps_text(segment, &text) == 0 && text.size > 0)
 		module_map_update(
 			maps->modules, (const char *)text.data, text.size, MODULE_MAP_WORKER, 0);
 	buffer_deinit(&text);
-	read_kernel_maps(maps, 0);
+	session_maps_take(maps, texts, 0);
 	maps->refresh_pause_ns = REFRESH_MIN_NS;
-}
-
-int session_maps_look(struct session_maps *maps)
-{
-	struct buffer text = BUFFER_INIT;
-	int r = read_kernel_text(maps, &text);
-	buffer_deinit(&text);
-	return r;
 }

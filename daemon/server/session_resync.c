@@ -15,10 +15,10 @@
  * - An answer that comes after the reading has ended, in whichever way, comes to nobody
  *   (map_reading.c). So does one for a session that has ended. A session outlives its process's number:
  *   pidfd and /proc directory are the process's own, and answer ESRCH afterwards.
- * - The memory is opened first, and then looked at what the process runs: it is the program that made
- *   the segment, by its image and by its mappings, so what was opened is that one or, of the same
- *   process, an earlier one. An exec later on leaves the descriptor without memory (ESRCH), and a
- *   process whose image is another one, or cannot be looked at, has nothing handed over.
+ * - The memory is opened first, and then looked at what the process runs, by one helper in this order
+ *   (ingest/proc_file.h): it is the program that made the segment, by its image and by its mappings, so
+ *   what was opened is that one or, of the same process, an earlier one. An exec later on leaves the
+ *   descriptor with that program's memory, or with none (ESRCH), never with the next one's.
  * - What the helper was told to be known may have been erased since. Then a DEATH was drained, or
  *   there was a sweep, which ends a reading.
  */
@@ -56,6 +56,12 @@ static void on_end(const struct wire_end *end, void *data)
 	resync_hear_end(&resync->state, end->epoch, end->lives);
 }
 
+static bool on_ready(const struct wire_birth *record, void *data)
+{
+	struct session_resync *resync = data;
+	return sample_feed_ready(resync->feed, record);
+}
+
 struct record_sink session_resync_sink(struct session_resync *resync)
 {
 	return (struct record_sink){
@@ -63,6 +69,7 @@ struct record_sink session_resync_sink(struct session_resync *resync)
 		.live = on_live,
 		.death = on_death,
 		.end = on_end,
+		.ready = on_ready,
 		.data = resync,
 	};
 }
@@ -96,8 +103,8 @@ static void on_wake(void *data)
 
 static const struct map_reading_handlers reading_handlers = {on_wake, on_choose};
 
-void session_resync_begin(
-	struct session_resync *resync, bool read_before, struct map_places *places, uid_t uid)
+void session_resync_begin(struct session_resync *resync, bool read_before,
+	struct map_places *places, struct process_reader *opener, uid_t uid)
 {
 	const struct segment_info *info = segment_map_info(resync->segment);
 	enum resync_reason reason = read_before			     ? RESYNC_READ_BEFORE
@@ -105,7 +112,7 @@ void session_resync_begin(
 								     : RESYNC_NO_REASON;
 	/* Nothing lost and nothing damaged: what has been until now is a reason too. */
 	struct resync_view view = {.now_ns = wall_clock_monotonic_ns()};
-	map_reading_init(&resync->reading, places, uid, &reading_handlers, resync);
+	map_reading_init(&resync->reading, places, opener, uid, &reading_handlers, resync);
 	resync_init(&resync->state, segment_map_requested_resync(resync->segment), reason, &view);
 }
 
@@ -199,11 +206,7 @@ static int begin_reading(struct session_resync *resync, const struct ring_consum
 	heap_model_begin_reading(sample_feed_heap(resync->feed));
 	resync_read_begins(&resync->state, view);
 	int r = map_reading_open(&resync->reading, resync->process, resync->state.epoch);
-	/* The look comes after the opening: whatever was opened is the program that is looked at,
-	 * or an earlier one. */
-	if (r == 0 && !resync->same_program(true, resync->data))
-		r = -ESRCH;
-	return r < 0 ? result_of(r) : go_on(resync);
+	return r < 0 ? result_of(r) : RESYNC_READ_WAITS;
 }
 
 /* Since the reading began. */
@@ -237,7 +240,7 @@ static struct resync_slice take_slice(struct session_resync *resync,
 {
 	if (is_awake(resync, consumer, view))
 		return (struct resync_slice){.result = RESYNC_READ_BROKEN};
-	if (!resync->same_program(false, resync->data))
+	if (!resync->same_program(NULL, resync->data))
 		return (struct resync_slice){.result = -ESRCH};
 	/* There is room by now for what was not read: begin anew. */
 	if (resync->left_out && !is_full(resync))
@@ -249,6 +252,18 @@ static struct resync_slice take_slice(struct session_resync *resync,
 	if (r != RESYNC_READ_WAITS)
 		slice.result = r;
 	return slice;
+}
+
+/* The texts were read after the opening: whatever was opened is the program that they tell of, or an
+ * earlier one. */
+static int begin_slices(struct session_resync *resync, const struct ring_consumer_stats *consumer,
+	const struct resync_view *view)
+{
+	if (is_awake(resync, consumer, view))
+		return RESYNC_READ_BROKEN;
+	if (!resync->same_program(map_reading_texts(&resync->reading), resync->data))
+		return -ESRCH;
+	return go_on(resync);
 }
 
 static void read_on(struct session_resync *resync, const struct ring_consumer_stats *consumer,
@@ -263,11 +278,13 @@ static void read_on(struct session_resync *resync, const struct ring_consumer_st
 	}
 	if (reading->state == MAP_READING_GRANTED)
 		slice.result = begin_reading(resync, consumer, view);
+	else if (reading->state == MAP_READING_OPENED)
+		slice.result = begin_slices(resync, consumer, view);
 	else if (reading->state == MAP_READING_READY)
 		slice = take_slice(resync, consumer, view);
 	else if (reading->state == MAP_READING_LOST)
 		slice.result = result_of(reading->error);
-	/* The look at a worker's mappings and the start of a helper took time, too: it is to rest. */
+	/* The start of a helper took time, too: it is to rest. */
 	now.now_ns = wall_clock_monotonic_ns();
 	resync_read(&resync->state, &slice, &now);
 }

@@ -11,6 +11,8 @@
 #include "server/resync.h"
 
 struct process_handle;
+struct process_reader;
+struct process_texts;
 struct record_sink;
 struct sample_feed;
 struct segment_counters;
@@ -22,9 +24,9 @@ struct session_resync {
 	struct sample_feed *feed;	      /* borrows */
 	struct segment_map *segment;	      /* borrows; NULL once the session has ended */
 	const struct process_handle *process; /* borrows */
-	/* Whether the process still runs the program that made the segment: what is not known is no.
-	 * `look`: at its mappings, too. */
-	bool (*same_program)(bool look, void *data);
+	/* Whether the process ran the program that made the segment when these were read: what is not
+	 * known is no. NULL: whether nothing is known to the contrary. */
+	bool (*same_program)(const struct process_texts *texts, void *data);
 	/* There is something to do at the end of a round, and that had better come at once. */
 	void (*wake)(void *data);
 	void *data;
@@ -44,9 +46,10 @@ struct session_resync {
 };
 
 /* All up to `frozen` is set before. `read_before`: an earlier daemon took records. `places`: where
- * the worker, of this uid, may be read; NULL: nowhere. */
-void session_resync_begin(
-	struct session_resync *resync, bool read_before, struct map_places *places, uid_t uid);
+ * the worker, of this uid, may be read, and
+ * who opens it; NULL: nowhere. */
+void session_resync_begin(struct session_resync *resync, bool read_before,
+	struct map_places *places, struct process_reader *opener, uid_t uid);
 void session_resync_end(struct session_resync *resync);
 /* Whether the next round must read all heads, and come at once. */
 bool session_resync_needs_round(const struct session_resync *resync);

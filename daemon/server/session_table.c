@@ -45,7 +45,7 @@ struct session_table {
 	uv_timer_t tick;
 	struct uv_loop_s *loop;
 	struct drain_scheduler *scheduler; /* borrows */
-	struct map_places *places;	   /* borrows, or NULL */
+	struct session_means means;
 	const struct options_limits *limits;
 	struct auditor *auditor; /* borrows; NULL: none */
 	struct entry *entries;	 /* owns; the newest first */
@@ -57,7 +57,7 @@ struct session_table {
 static void on_tick(uv_timer_t *timer);
 
 int session_table_new(struct session_table **out, struct uv_loop_s *loop,
-	struct drain_scheduler *scheduler, struct map_places *places,
+	struct drain_scheduler *scheduler, const struct session_means *means,
 	const struct options_limits *limits)
 {
 	struct session_table *table = alloc_zeroed(1, sizeof *table);
@@ -71,7 +71,7 @@ int session_table_new(struct session_table **out, struct uv_loop_s *loop,
 	table->tick.data = table;
 	table->loop = loop;
 	table->scheduler = scheduler;
-	table->places = places;
+	table->means = *means;
 	table->limits = limits;
 	*out = table;
 	return 0;
@@ -220,7 +220,9 @@ static void on_process_ended(uv_poll_t *poll, int status, int events)
 static void watch(struct entry *entry)
 {
 	int pidfd = session_process(entry->session)->pidfd;
-	int r = pidfd < 0 ? -ESRCH : uv_poll_init(entry->table->loop, &entry->ended, pidfd);
+	int r = pidfd < 0 || session_replaced(entry->session)
+			? -ESRCH
+			: uv_poll_init(entry->table->loop, &entry->ended, pidfd);
 	if (r == 0) {
 		entry->ended.data = entry;
 		entry->watching = true;
@@ -288,7 +290,7 @@ int session_table_adopt(struct session_table *table, struct session_claim *claim
 		return session_facts(holder->session)->pid == pid ? -EEXIST : -EPERM;
 	}
 	struct session *session;
-	int r = session_new(&session, claim, table->limits, table->places);
+	int r = session_new(&session, claim, table->limits, &table->means);
 	if (r < 0)
 		return refuse(table, claim, r);
 	if (!has_place(table, session_facts(session)->uid)) {
@@ -398,9 +400,10 @@ static void check_for_exec(struct session_table *table)
 {
 	unsigned number = table->ticks;
 	for (struct entry *entry = table->entries; entry != NULL; entry = entry->next)
-		if (entry->phase == PHASE_ATTACHED && number++ % IMAGE_CHECKS == 0 &&
-			session_replaced(entry->session))
+		if (entry->phase == PHASE_ATTACHED && session_replaced(entry->session))
 			begin_end(entry);
+		else if (entry->phase == PHASE_ATTACHED && number++ % IMAGE_CHECKS == 0)
+			session_look(entry->session);
 }
 
 static void expire(struct session_table *table)

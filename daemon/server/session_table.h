@@ -11,16 +11,16 @@
 
 struct auditor;
 struct drain_scheduler;
-struct map_places;
 struct options_limits;
 struct session;
 struct session_claim;
+struct session_means;
 struct session_table;
 struct uv_loop_s;
 
-/* `scheduler`, `places` (NULL: idle workers are not read) and `limits` are borrowed. */
+/* `scheduler` and `limits` are borrowed, and whom `means` (copied) names. */
 int session_table_new(struct session_table **out, struct uv_loop_s *loop,
-	struct drain_scheduler *scheduler, struct map_places *places,
+	struct drain_scheduler *scheduler, const struct session_means *means,
 	const struct options_limits *limits);
 /* The loop must run until the handles are closed. */
 struct session_table *session_table_free(struct session_table *table);

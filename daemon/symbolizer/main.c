@@ -19,8 +19,8 @@
 static const struct duty {
 	struct sandbox_limits limits;
 	struct file_cache_bounds bounds;
-} names = {{4096 * MIB, 512}, {2048 * MIB, 1024 * MIB, UINT64_MAX}},
-  audits = {{768 * MIB, 512}, {512 * MIB, 64 * MIB, 512 * MIB}};
+} names = {{4096 * MIB, 512, false}, {2048 * MIB, 1024 * MIB, UINT64_MAX}},
+  audits = {{768 * MIB, 512, false}, {512 * MIB, 64 * MIB, 512 * MIB}};
 
 int main(int argc, char **argv)
 {

@@ -105,7 +105,8 @@ static void on_end(const struct wire_end *end, void *data)
 static void drain(struct fake_segment *segment, struct segment_map *map, uint16_t budget)
 {
 	uint64_t capacity = (uint64_t)segment->ring_count * segment->ring_size, sum = 0;
-	const struct record_sink sink = {on_birth, on_live, on_death, on_end, &sum, NULL, NULL};
+	const struct record_sink sink = {
+		on_birth, on_live, on_death, on_end, NULL, &sum, NULL, NULL};
 	struct ring_consumer_stats stats;
 	struct ring_consumer *consumer;
 	uint64_t calls = 0;

@@ -25,6 +25,10 @@ unit_tests += tests/fuzz/fuzz_map_packet
 tests_fuzz_fuzz_map_packet_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_map_packet_LDADD = libfuzzmain.la libspingest.la
 
+unit_tests += tests/fuzz/fuzz_proc_packet
+tests_fuzz_fuzz_proc_packet_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_proc_packet_LDADD = libfuzzmain.la libspserver.la libspbase.la
+
 unit_tests += tests/fuzz/fuzz_record
 tests_fuzz_fuzz_record_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_record_LDADD = libfuzzmain.la libspingest.la

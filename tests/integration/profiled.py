@@ -29,12 +29,13 @@ DAEMON = os.path.join(BINDIR, "spprofd")
 CTL = os.path.join(BINDIR, "spprofctl")
 SYMBOLIZER = os.path.join(LIBEXECDIR, "spprof-symbolizer")
 MAP_READER = os.path.join(LIBEXECDIR, "spprof-map-reader")
+PROC_READER = os.path.join(LIBEXECDIR, "spprof-proc-reader")
 COUNTER = os.path.join(BUILD, "tests", "programs", ".libs", "libcount-preload.so")
 
 
 def need(*programs):
     """Skips the whole test, visibly, where a program is missing: ours by path, others by name."""
-    for path in (AGENT, DAEMON, CTL, SYMBOLIZER, MAP_READER):
+    for path in (AGENT, DAEMON, CTL, SYMBOLIZER, MAP_READER, PROC_READER):
         if not os.access(path, os.R_OK):
             skip_all(f"{os.path.basename(path)} is not built here")
     for program in programs:

@@ -15,22 +15,22 @@ import profiled  # noqa: E402
 from profiled import PATIENCE, attached, exact, until  # noqa: E402
 from tap import Tap, skip_all  # noqa: E402
 
-REAL = profiled.MAP_READER
-
 
 class Helpers:
-    """A folder of helpers: the map reader does what `how` says, each time that it is started, and leaves its pid."""
+    """A folder of helpers: one of them does what `how` says, each time that it is started, and leaves its pid."""
 
-    def __init__(self, how):
-        self.how = how
+    def __init__(self, how, real=profiled.MAP_READER):
+        self.how, self.real = how, real
 
     def __enter__(self):
         self.directory = tempfile.mkdtemp(prefix="spprof-helpers-")
-        os.symlink(profiled.SYMBOLIZER, os.path.join(self.directory, "spprof-symbolizer"))
-        path = os.path.join(self.directory, "spprof-map-reader")
+        for program in (profiled.SYMBOLIZER, profiled.MAP_READER, profiled.PROC_READER):
+            if program != self.real:
+                os.symlink(program, os.path.join(self.directory, os.path.basename(program)))
+        path = os.path.join(self.directory, os.path.basename(self.real))
         with open(path, "w", encoding="utf-8") as script:
             script.write(f"#!/bin/sh\necho $$ >> {self.directory}/pids\n{self.how.format(d=self.directory)}\n"
-                         f"exec {REAL}\n")
+                         f"exec {self.real}\n")
         os.chmod(path, 0o755)
         self.before, profiled.LIBEXECDIR = profiled.LIBEXECDIR, self.directory
         return self
@@ -171,4 +171,5 @@ def main():
     tap.done()
 
 
-main()
+if __name__ == "__main__":
+    main()

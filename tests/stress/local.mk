@@ -67,6 +67,7 @@ unit_tests += tests/stress/stress_resync
 tests_stress_stress_resync_SOURCES = \
 	tests/stress/stress_resync.c \
 	tests/support/fake_reading.c tests/support/fake_reading.h \
+	tests/support/read_texts.c tests/support/read_texts.h \
 	tests/stress/resync_daemon.c tests/stress/resync_daemon.h \
 	tests/stress/resync_hooks.c tests/stress/resync_hooks.h \
 	tests/stress/resync_worker.c tests/stress/resync_worker.h

@@ -66,9 +66,9 @@ static bool no_mappings(uint32_t epoch, void *data)
 	return false;
 }
 
-static bool same_program(bool look, void *data)
+static bool same_program(const struct process_texts *texts, void *data)
 {
-	(void)look, (void)data;
+	(void)texts, (void)data;
 	return true;
 }
 
@@ -113,7 +113,7 @@ void daemon_start(int segment_fd)
 		.wake = wake,
 		.max_live = limits.max_live,
 	};
-	session_resync_begin(&session.resync, before, NULL, 0);
+	session_resync_begin(&session.resync, before, NULL, NULL, 0);
 	session.runs = true;
 }
 

@@ -283,7 +283,8 @@ static bool rings_are_sound(const struct segment_map *map)
 
 static void hear(struct testimony *said, struct segment_map *map)
 {
-	const struct record_sink sink = {on_birth, on_live, on_death, on_end, said, NULL, NULL};
+	const struct record_sink sink = {
+		on_birth, on_live, on_death, on_end, NULL, said, NULL, NULL};
 	struct ring_consumer_stats stats;
 	struct ring_consumer *consumer;
 	int r;

@@ -7,12 +7,13 @@
 #include <unistd.h>
 #include "base/buffer.h"
 #include "ingest/map_reader.h"
-#include "server/process_handle.h"
+#include "server/process_image.h"
+#include "support/read_texts.h"
 
 static struct {
 	struct map_reading *reading;
 	struct map_reader *reader;
-	int memory_fd; /* the reading's */
+	int memory_fd; /* borrows: the reading's */
 	uint32_t levels;
 	struct buffer packet;
 	unsigned steps; /* until something happens */
@@ -34,14 +35,15 @@ static void let_time_pass(void)
 	helper.steps = steps[helper.drawn++ % (sizeof steps / sizeof steps[0])];
 }
 
-void map_reading_init(struct map_reading *reading, struct map_places *places, uid_t uid,
-	const struct map_reading_handlers *handlers, void *data)
+void map_reading_init(struct map_reading *reading, struct map_places *places,
+	struct process_reader *opener, uid_t uid, const struct map_reading_handlers *handlers,
+	void *data)
 {
 	*reading = (struct map_reading){
 		.claim = {.places = places, .uid = uid},
 		.handlers = handlers,
 		.data = data,
-		.memory_fd = -1,
+		.opener = opener,
 	};
 }
 
@@ -49,9 +51,8 @@ void map_reading_end(struct map_reading *reading)
 {
 	helper.reader = map_reader_free(helper.reader);
 	buffer_deinit(&helper.packet);
-	if (reading->memory_fd >= 0)
-		close(reading->memory_fd);
-	reading->memory_fd = helper.memory_fd = -1;
+	reading->texts = process_texts_free(reading->texts);
+	helper.memory_fd = -1;
 	reading->found = NULL;
 	reading->state = MAP_READING_NONE;
 	helper.reading = NULL;
@@ -72,10 +73,18 @@ int map_reading_open(
 	struct map_reading *reading, const struct process_handle *process, uint32_t epoch)
 {
 	reading->begin.epoch = epoch;
-	reading->memory_fd = helper.memory_fd = process_handle_open_memory(process);
-	if (reading->memory_fd < 0)
-		return reading->memory_fd;
+	reading->texts =
+		read_texts(process, PROC_FILE_BIT(PROC_FILE_MEMORY) |
+					    PROC_FILE_BIT(PROC_FILE_MAPS) | process_image_files);
+	helper.memory_fd = reading->texts->memory_fd;
+	reading->state = MAP_READING_OPENS;
+	let_time_pass();
 	return map_reader_new(&helper.reader, &reading->begin.places, &source);
+}
+
+const struct process_texts *map_reading_texts(const struct map_reading *reading)
+{
+	return reading->texts;
 }
 
 int map_reading_next(struct map_reading *reading, uint32_t levels)
@@ -128,6 +137,8 @@ void fake_reading_step(enum fake_reading_step step)
 	bool works = reading->state == MAP_READING_WORKS;
 	if (step == FAKE_READING_GRANT && reading->state == MAP_READING_WAITS)
 		reading->state = MAP_READING_GRANTED;
+	else if (step == FAKE_READING_OPEN && reading->state == MAP_READING_OPENS)
+		reading->state = MAP_READING_OPENED;
 	else if (step == FAKE_READING_READ && works && reading->found == NULL)
 		read_packet(reading);
 	else if (step == FAKE_READING_COME && works && reading->found != NULL)
@@ -143,6 +154,7 @@ void fake_reading_goes_on(void)
 		return;
 	}
 	fake_reading_step(FAKE_READING_COME);
+	fake_reading_step(FAKE_READING_OPEN);
 	fake_reading_step(FAKE_READING_GRANT);
 }
 
@@ -154,7 +166,8 @@ struct map_packet_found *map_reading_found(struct map_reading *reading, size_t *
 
 bool map_reading_is_due(const struct map_reading *reading)
 {
-	return reading->state == MAP_READING_GRANTED || reading->state == MAP_READING_READY;
+	return reading->state == MAP_READING_GRANTED || reading->state == MAP_READING_OPENED ||
+	       reading->state == MAP_READING_READY;
 }
 
 size_t map_reading_bytes(const struct map_reading *reading)

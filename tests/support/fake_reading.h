@@ -6,8 +6,13 @@
 #pragma once
 #include "server/map_reading.h"
 
-/* What goes on beside the daemon: the place comes, a slice is read, it arrives. */
-enum fake_reading_step { FAKE_READING_GRANT, FAKE_READING_READ, FAKE_READING_COME };
+/* What goes on beside the daemon: the place comes, the memory is open, a slice is read, it arrives. */
+enum fake_reading_step {
+	FAKE_READING_GRANT,
+	FAKE_READING_OPEN,
+	FAKE_READING_READ,
+	FAKE_READING_COME
+};
 
 /* If that is what comes next, of the reading that was waited for last. */
 void fake_reading_step(enum fake_reading_step step);

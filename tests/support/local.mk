@@ -9,6 +9,11 @@ libfakesegment_la_CPPFLAGS = $(test_cppflags)
 libfakesegment_la_SOURCES = tests/support/fake_segment.c tests/support/fake_segment.h \
 	tests/support/fake_map.c tests/support/fake_map.h
 
+# What a process is, without a helper that reads it.
+check_LTLIBRARIES += libreadtexts.la
+libreadtexts_la_CPPFLAGS = $(test_cppflags) -I$(srcdir)/daemon $(UV_CFLAGS)
+libreadtexts_la_SOURCES = tests/support/read_texts.c tests/support/read_texts.h
+
 # A daemon, its workers and a client, for integration tests.
 check_LTLIBRARIES += libdaemonfixture.la
 libdaemonfixture_la_CPPFLAGS = $(test_cppflags) $(proto_cppflags)

@@ -18,11 +18,11 @@
 #include "helper/sandbox.h"
 #include "support/tap_main.h"
 
-static const struct sandbox_limits limits = {(size_t)4 << 30, 512};
+static const struct sandbox_limits limits = {(size_t)4 << 30, 512, false};
 
 /* What the child says by its exit status: 0, or the number of the first attempt that went
  * wrong. */
-static int run_locked_in(int (*attempts)(void))
+static int run_locked_in_by(const struct sandbox_limits *limits, int (*attempts)(void))
 {
 	int status;
 	pid_t pid = fork();
@@ -30,12 +30,17 @@ static int run_locked_in(int (*attempts)(void))
 	if (pid == 0) {
 		dup2(STDERR_FILENO, 3); /* stands for the socket */
 		dup2(STDERR_FILENO, 40);
-		sandbox_enter(&limits);
+		sandbox_enter(limits);
 		_exit(attempts());
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert(WIFEXITED(status));
 	return WEXITSTATUS(status);
+}
+
+static int run_locked_in(int (*attempts)(void))
+{
+	return run_locked_in_by(&limits, attempts);
 }
 
 static bool is_refused(long result)
@@ -80,6 +85,43 @@ static bool has_filter(void)
 	/* asked of a child, since the filter cannot be taken off again */
 	return run_locked_in(attempt_system) != 1;
 }
+
+static int attempt_looking(void)
+{
+	int directory = open("/proc/1", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return 1;
+	if (openat(directory, "comm", O_RDONLY | O_CLOEXEC) < 0)
+		return 2;
+	if (!is_refused(open("/dev/null", O_WRONLY | O_CLOEXEC)))
+		return 3;
+	if (!is_refused(open("/dev/null", O_RDWR | O_CLOEXEC)))
+		return 4;
+	if (!is_refused(open("/tmp/spprof-test-sandbox", O_RDONLY | O_CREAT | O_CLOEXEC, 0600)))
+		return 5;
+	if (!is_refused(open("/dev/null", O_RDONLY | O_TRUNC | O_CLOEXEC)))
+		return 6;
+	if (!is_refused(fork()))
+		return 7;
+	if (!is_refused(socket(AF_UNIX, SOCK_STREAM, 0)))
+		return 8;
+	if (!is_refused(execl("/bin/true", "true", NULL)))
+		return 9;
+	if (!is_refused(ptrace(PTRACE_ATTACH, getppid(), NULL, NULL)))
+		return 10;
+	return 0;
+}
+
+START_TEST(who_looks_at_processes_opens_files_for_reading_alone)
+{
+	static const struct sandbox_limits looking = {(size_t)4 << 30, 512, true};
+	if (!has_filter()) {
+		printf("# skipped: no system call filter here\n");
+		return;
+	}
+	ck_assert_int_eq(run_locked_in_by(&looking, attempt_looking), 0);
+}
+END_TEST
 
 START_TEST(nothing_can_be_opened_started_or_made_executable)
 {
@@ -194,6 +236,7 @@ static Suite *suite(void)
 	Suite *s = suite_create("sandbox");
 	TCase *t = tcase_create("sandbox");
 	tcase_add_test(t, nothing_can_be_opened_started_or_made_executable);
+	tcase_add_test(t, who_looks_at_processes_opens_files_for_reading_alone);
 	tcase_add_test(t, memory_and_descriptors_still_work);
 	tcase_add_test(t, no_file_grows_and_no_signal_tells_so);
 	tcase_add_test(t, descriptors_other_than_the_socket_are_closed);

@@ -517,6 +517,44 @@ START_TEST(the_smallest_budget_still_takes_the_largest_record)
 }
 END_TEST
 
+static uint64_t held_id;
+
+static bool is_ready(const struct wire_birth *birth, void *data)
+{
+	ck_assert_ptr_eq(data, &got);
+	return birth->id != held_id;
+}
+
+START_TEST(a_record_that_is_not_ready_comes_again_and_nothing_overtakes_it)
+{
+	struct record_sink holding = sink;
+	size_t at = 0;
+
+	holding.ready = is_ready;
+	held_id = 2;
+	for (uint64_t id = 1; id <= 3; id++)
+		append_birth(0, id, 4);
+	append_birth(1, 4, 4);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(
+			ring_consumer_round(consumer, false, ALL, &holding), RING_CONSUMER_HELD);
+	assert_got_birth(&at, 1, 4);
+	ck_assert_uint_eq(at, got.size);
+	append_birth(1, 5, 4); /* not this round's */
+	held_id = 4;
+	ck_assert_int_eq(ring_consumer_round(consumer, false, ALL, &holding), RING_CONSUMER_HELD);
+	held_id = 0;
+	ck_assert_int_eq(ring_consumer_round(consumer, false, ALL, &holding), 0);
+	ring_consumer_stats(consumer, &stats);
+	ck_assert_uint_eq(stats.rounds, 1);
+	ck_assert_uint_eq(stats.records, 4);
+	ck_assert_uint_eq(stats.corrupt_records, 0);
+	for (uint64_t id = 2; id <= 4; id++)
+		assert_got_birth(&at, id, 4);
+	ck_assert_uint_eq(at, got.size);
+}
+END_TEST
+
 START_TEST(a_segment_that_cannot_be_read_is_an_error)
 {
 	append_birth(0, 1, 1);
@@ -735,6 +773,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_round_ends_at_the_heads_that_were_read_at_its_beginning);
 	tcase_add_test(t, a_budget_slices_a_round_without_moving_its_end);
 	tcase_add_test(t, the_smallest_budget_still_takes_the_largest_record);
+	tcase_add_test(t, a_record_that_is_not_ready_comes_again_and_nothing_overtakes_it);
 	tcase_add_test(t, a_segment_that_cannot_be_read_is_an_error);
 	tcase_add_test(t, draining_an_untouched_ring_allocates_no_pages);
 	tcase_add_test(t, what_an_audit_brought_is_not_left_in_memory);

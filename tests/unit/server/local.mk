@@ -16,7 +16,7 @@ tests_unit_server_test_options_LDADD = $(server_test_ldadd)
 
 unit_tests += tests/unit/server/test_process
 tests_unit_server_test_process_CPPFLAGS = $(server_test_cppflags)
-tests_unit_server_test_process_LDADD = $(server_test_ldadd)
+tests_unit_server_test_process_LDADD = libreadtexts.la libspserver.la libspingest.la libspbase.la $(CHECK_LIBS)
 
 unit_tests += tests/unit/server/test_socket_dir
 tests_unit_server_test_socket_dir_CPPFLAGS = $(server_test_cppflags)
@@ -64,7 +64,7 @@ dist_check_SCRIPTS += tests/unit/server/test_spprofd_options
 
 
 # Everything above the layers below.
-server_test_all_ldadd = libfakesegment.la libspserver.la libspexport.la libspingest.la libspmodel.la libspbase.la \
+server_test_all_ldadd = libfakesegment.la libreadtexts.la libspserver.la libspexport.la libspingest.la libspmodel.la libspbase.la \
 	libspproto.la $(UV_LIBS) $(CHECK_LIBS)
 
 unit_tests += tests/unit/server/test_api_server
@@ -87,9 +87,18 @@ unit_tests += tests/unit/server/test_map_places
 tests_unit_server_test_map_places_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_map_places_LDADD = $(server_test_all_ldadd)
 
+unit_tests += tests/unit/server/test_process_reader
+tests_unit_server_test_process_reader_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_process_reader_LDADD = $(server_test_all_ldadd)
+
+unit_tests += tests/unit/server/test_session_maps
+tests_unit_server_test_session_maps_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_session_maps_LDADD = $(server_test_all_ldadd)
+
 unit_tests += tests/unit/server/test_session_reading
 tests_unit_server_test_session_reading_SOURCES = tests/unit/server/test_session_reading.c \
-	tests/support/fake_reading.c tests/support/fake_reading.h
+	tests/support/fake_reading.c tests/support/fake_reading.h \
+	tests/support/read_texts.c tests/support/read_texts.h
 tests_unit_server_test_session_reading_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_session_reading_LDADD = $(server_test_all_ldadd)
 

@@ -26,6 +26,7 @@
 #include "server/session_table.h"
 #include "server/symbol_client.h"
 #include "support/fake_segment.h"
+#include "support/read_texts.h"
 #include "support/tap_main.h"
 
 #define CODE_BYTES 8192u
@@ -38,6 +39,7 @@ static struct symbol_client *client;
 static struct module_files *files;
 static struct auditor *auditor;
 static struct options_limits limits;
+static const struct session_means means;
 static struct fake_segment segment;
 static struct session *session;
 static void *codes[2], *code; /* the worker's, and where the next audit is from */
@@ -64,7 +66,10 @@ static void attach(void)
 	struct session_claim claim = {.uid = geteuid(), .attach = SESSION_HANDSHAKE};
 	ck_assert_int_eq(process_handle_open(&claim.process, getpid(), -1), 0);
 	ck_assert_int_eq(segment_map_new(&claim.segment, fake_segment_dup(&segment), NULL), 0);
+	struct process_texts *texts = read_texts(&claim.process, session_claim_files);
+	claim.texts = texts;
 	ck_assert_int_eq(session_table_adopt(table, &claim), 0);
+	process_texts_free(texts);
 	session = session_table_find(table, getpid());
 }
 
@@ -80,7 +85,7 @@ static void set_up(uint32_t stall_ms, const char *program)
 	limits = options_default_limits;
 	ck_assert_int_eq(uv_loop_init(&loop), 0);
 	ck_assert_int_eq(drain_scheduler_new(&scheduler, &loop), 0);
-	ck_assert_int_eq(session_table_new(&table, &loop, scheduler, NULL, &limits), 0);
+	ck_assert_int_eq(session_table_new(&table, &loop, scheduler, &means, &limits), 0);
 	ck_assert_int_eq(symbol_client_new(&client, &loop, program, NULL), 0);
 	ck_assert_int_eq(module_files_new(&files, &loop, client), 0);
 	ck_assert_int_eq(auditor_new(&auditor, &loop, program, files, client, &options), 0);

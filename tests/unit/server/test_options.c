@@ -119,6 +119,7 @@ START_TEST(the_helpers_are_found_in_the_build_tree_if_told_so)
 	ck_assert_int_eq(PARSE(&options, "--ready-fd=7"), 0);
 	ck_assert_str_eq(options.symbolizer, "/build/spprof-symbolizer");
 	ck_assert_str_eq(options.map_reader, "/build/spprof-map-reader");
+	ck_assert_str_eq(options.proc_reader, "/build/spprof-proc-reader");
 	ck_assert_int_eq(options.ready_fd, 7);
 	ck_assert(!options.exit_with_parent);
 	options_deinit(&options);

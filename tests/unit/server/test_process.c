@@ -12,6 +12,7 @@
 #include "server/process_handle.h"
 #include "server/process_image.h"
 #include "server/process_info.h"
+#include "support/read_texts.h"
 #include "support/tap_main.h"
 
 START_TEST(stat_fields_are_counted_after_the_last_parenthesis)
@@ -95,6 +96,22 @@ START_TEST(text_from_a_process_becomes_valid_utf8)
 }
 END_TEST
 
+static int info_of(const struct process_handle *handle, struct process_info *info)
+{
+	struct process_texts *texts = read_texts(handle, process_info_files);
+	int r = process_info_of(texts, info);
+	process_texts_free(texts);
+	return r;
+}
+
+static int image_of(const struct process_handle *handle, struct process_image *image)
+{
+	struct process_texts *texts = read_texts(handle, process_image_files);
+	int r = process_image_of(texts, image);
+	process_texts_free(texts);
+	return r;
+}
+
 static pid_t start_child(void)
 {
 	pid_t child = fork();
@@ -114,12 +131,12 @@ START_TEST(a_handle_outlives_its_process_without_meaning_another)
 	struct process_image image;
 	ck_assert_int_eq(process_handle_open(&handle, child, -1), 0);
 	ck_assert(process_handle_alive(&handle));
-	ck_assert_int_eq(process_info_read(&handle, &info), 0);
+	ck_assert_int_eq(info_of(&handle, &info), 0);
 	ck_assert_int_eq(info.inner_pid, child);
 	ck_assert_uint_eq(info.uid, geteuid());
 	ck_assert_str_ne(info.exe, "");
 	process_info_deinit(&info);
-	ck_assert_int_eq(process_image_read(&handle, &image), 0);
+	ck_assert_int_eq(image_of(&handle, &image), 0);
 	ck_assert_uint_ne(image.start_ticks, 0);
 	ck_assert_uint_ne(image.exe_inode, 0);
 
@@ -127,32 +144,12 @@ START_TEST(a_handle_outlives_its_process_without_meaning_another)
 	siginfo_t ended;
 	ck_assert_int_eq(waitid(P_PID, (id_t)child, &ended, WEXITED | WNOWAIT), 0);
 	ck_assert(!process_handle_alive(&handle));
-	ck_assert_int_eq(process_info_read(&handle, &info), 0); /* a zombie still has its status */
+	ck_assert_int_eq(info_of(&handle, &info), 0); /* a zombie still has its status */
 	process_info_deinit(&info);
 	ck_assert_int_eq(waitpid(child, NULL, 0), child);
-	ck_assert_int_eq(process_info_read(&handle, &info), -ESRCH);
+	ck_assert_int_eq(info_of(&handle, &info), -ESRCH);
 	process_handle_close(&handle);
 	ck_assert_int_eq(process_handle_open(&handle, child, -1), -ESRCH);
-}
-END_TEST
-
-START_TEST(a_held_file_is_found_by_its_identity)
-{
-	int fd = memfd_create("held", MFD_CLOEXEC);
-	struct stat st;
-	ck_assert_int_eq(fstat(fd, &st), 0);
-	pid_t child = start_child();
-	close(fd);
-	struct process_handle self, other;
-	ck_assert_int_eq(process_handle_open(&self, getpid(), -1), 0);
-	ck_assert_int_eq(process_handle_open(&other, child, -1), 0);
-	ck_assert(process_handle_holds(&other, st.st_dev, st.st_ino));
-	ck_assert(!process_handle_holds(&other, st.st_dev, st.st_ino + 1));
-	ck_assert(!process_handle_holds(&self, st.st_dev, st.st_ino));
-	process_handle_close(&self);
-	process_handle_close(&other);
-	kill(child, SIGKILL);
-	waitpid(child, NULL, 0);
 }
 END_TEST
 
@@ -179,12 +176,12 @@ START_TEST(an_exec_changes_the_image_of_the_same_program)
 	char text[2];
 	ck_assert_int_eq(process_handle_open(&handle, child, -1), 0);
 	ck_assert_int_eq(read(out[0], text, 2), 2);
-	ck_assert_int_eq(process_image_read(&handle, &before), 0);
-	ck_assert_int_eq(process_image_read(&handle, &again), 0);
+	ck_assert_int_eq(image_of(&handle, &before), 0);
+	ck_assert_int_eq(image_of(&handle, &again), 0);
 	ck_assert(process_image_same(&before, &again));
 	ck_assert_int_eq(write(in[1], "\n", 1), 1);
 	ck_assert_int_eq(read(out[0], text, 2), 2);
-	ck_assert_int_eq(process_image_read(&handle, &after), 0);
+	ck_assert_int_eq(image_of(&handle, &after), 0);
 	ck_assert_uint_eq(before.start_ticks, after.start_ticks);
 	if (before.stack_start != after.stack_start) /* equal where addresses are not randomised */
 		ck_assert(!process_image_same(&before, &after));
@@ -204,7 +201,6 @@ static Suite *suite(void)
 	tcase_add_test(t, text_from_a_process_cannot_move_the_cursor);
 	tcase_add_test(t, text_from_a_process_becomes_valid_utf8);
 	tcase_add_test(t, a_handle_outlives_its_process_without_meaning_another);
-	tcase_add_test(t, a_held_file_is_found_by_its_identity);
 	tcase_add_test(t, an_exec_changes_the_image_of_the_same_program);
 	suite_add_tcase(s, t);
 	return s;

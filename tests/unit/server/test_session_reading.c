@@ -14,6 +14,7 @@
 #include "support/fake_map.h"
 #include "support/fake_reading.h"
 #include "support/fake_segment.h"
+#include "support/read_texts.h"
 #include "support/tap_main.h"
 
 #define GENERATION 5u
@@ -62,7 +63,12 @@ static void setup(void)
 	struct session_claim claim = {.uid = geteuid(), .attach = SESSION_HANDSHAKE};
 	ck_assert_int_eq(process_handle_open(&claim.process, getpid(), -1), 0);
 	ck_assert_int_eq(segment_map_new(&claim.segment, fake_segment_dup(&segment), NULL), 0);
-	ck_assert_int_eq(session_new(&session, &claim, &options_default_limits, NULL), 0);
+	struct process_texts *texts = read_texts(&claim.process, session_claim_files);
+	claim.texts = texts;
+	ck_assert_int_eq(session_new(&session, &claim, &options_default_limits,
+				 &(const struct session_means){0}),
+		0);
+	process_texts_free(texts);
 }
 
 static void teardown(void)
@@ -121,6 +127,8 @@ static void until_the_first_slice_is_read(void)
 	ck_assert(resync().reading);
 	fake_reading_step(FAKE_READING_GRANT);
 	round_passes(); /* begins */
+	fake_reading_step(FAKE_READING_OPEN);
+	round_passes(); /* looks whose memory it is */
 	ck_assert_uint_eq(resync().readings, 1);
 	fake_reading_step(FAKE_READING_READ);
 	round_passes();

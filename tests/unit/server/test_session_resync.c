@@ -14,10 +14,12 @@
 #include "server/drain_scheduler.h"
 #include "server/map_places.h"
 #include "server/options.h"
+#include "server/process_reader.h"
 #include "server/session.h"
 #include "server/session_table.h"
 #include "support/fake_map.h"
 #include "support/fake_segment.h"
+#include "support/read_texts.h"
 #include "support/tap_main.h"
 
 #define GENERATION 5u
@@ -25,6 +27,7 @@
 static uv_loop_t loop;
 static struct drain_scheduler *scheduler;
 static struct map_places *places;
+static struct process_reader *reader;
 static struct session_table *table;
 static struct options_limits limits;
 static struct fake_segment segment;
@@ -41,7 +44,11 @@ static void setup(void)
 	snprintf(program, sizeof(program), "%s/spprof-map-reader", build ? build : ".");
 	const struct map_places_options options = {.program = program};
 	ck_assert_int_eq(map_places_new(&places, &loop, &options), 0);
-	ck_assert_int_eq(session_table_new(&table, &loop, scheduler, places, &limits), 0);
+	snprintf(program, sizeof(program), "%s/spprof-proc-reader", build ? build : ".");
+	const struct process_reader_options readers = {.program = program};
+	ck_assert_int_eq(process_reader_new(&reader, &loop, &readers), 0);
+	const struct session_means means = {.places = places, .reader = reader};
+	ck_assert_int_eq(session_table_new(&table, &loop, scheduler, &means, &limits), 0);
 	fake_segment_init(&segment, 4, 64u << 10, 0);
 	flock(segment.fd, LOCK_UN);
 	fake_segment_seal(&segment, FAKE_SEGMENT_SEALS);
@@ -53,6 +60,7 @@ static void teardown(void)
 	session_table_free(table);
 	drain_scheduler_free(scheduler);
 	map_places_free(places);
+	process_reader_free(reader);
 	while (uv_run(&loop, UV_RUN_ONCE))
 		;
 	ck_assert_int_eq(uv_loop_close(&loop), 0);
@@ -88,7 +96,10 @@ static void attach(void)
 	struct session_claim claim = {.uid = geteuid(), .attach = SESSION_HANDSHAKE};
 	ck_assert_int_eq(process_handle_open(&claim.process, getpid(), -1), 0);
 	ck_assert_int_eq(segment_map_new(&claim.segment, fake_segment_dup(&segment), NULL), 0);
+	struct process_texts *texts = read_texts(&claim.process, session_claim_files);
+	claim.texts = texts;
 	ck_assert_int_eq(session_table_adopt(table, &claim), 0);
+	process_texts_free(texts);
 	session = session_table_find(table, getpid());
 }
 

@@ -17,12 +17,14 @@
 #include "server/session.h"
 #include "server/session_table.h"
 #include "support/fake_segment.h"
+#include "support/read_texts.h"
 #include "support/tap_main.h"
 
 static uv_loop_t loop;
 static struct drain_scheduler *scheduler;
 static struct session_table *table;
 static struct options_limits limits;
+static const struct session_means means;
 static struct fake_segment segment;
 
 static void setup(void)
@@ -30,7 +32,7 @@ static void setup(void)
 	limits = options_default_limits;
 	ck_assert_int_eq(uv_loop_init(&loop), 0);
 	ck_assert_int_eq(drain_scheduler_new(&scheduler, &loop), 0);
-	ck_assert_int_eq(session_table_new(&table, &loop, scheduler, NULL, &limits), 0);
+	ck_assert_int_eq(session_table_new(&table, &loop, scheduler, &means, &limits), 0);
 	fake_segment_init(&segment, 4, 1u << 20, 0);
 	flock(segment.fd, LOCK_UN);
 	fake_segment_seal(&segment, FAKE_SEGMENT_SEALS);
@@ -51,7 +53,11 @@ static int adopt_for(pid_t pid, const struct fake_segment *from)
 	struct session_claim claim = {.uid = geteuid(), .attach = SESSION_HANDSHAKE};
 	ck_assert_int_eq(process_handle_open(&claim.process, pid, -1), 0);
 	ck_assert_int_eq(segment_map_new(&claim.segment, fake_segment_dup(from), NULL), 0);
-	return session_table_adopt(table, &claim);
+	struct process_texts *texts = read_texts(&claim.process, session_claim_files);
+	claim.texts = texts;
+	int r = session_table_adopt(table, &claim);
+	process_texts_free(texts);
+	return r;
 }
 
 static void write_birth(uint64_t id, uint32_t ring)
@@ -261,7 +267,7 @@ START_TEST(whoever_waits_is_called_when_the_table_goes)
 	session_table_free(table);
 	ck_assert(done);
 	session_unref(session);
-	ck_assert_int_eq(session_table_new(&table, &loop, scheduler, NULL, &limits), 0);
+	ck_assert_int_eq(session_table_new(&table, &loop, scheduler, &means, &limits), 0);
 }
 END_TEST
 

@@ -103,7 +103,9 @@ static struct session *make_session(const char *maps)
 	fake_segment_maps(&segment, maps);
 	fake_segment_seal(&segment, FAKE_SEGMENT_SEALS);
 	ck_assert_int_eq(segment_map_new(&claim.segment, fake_segment_dup(&segment), NULL), 0);
-	ck_assert_int_eq(session_new(&session, &claim, &options_default_limits, NULL), 0);
+	ck_assert_int_eq(session_new(&session, &claim, &options_default_limits,
+				 &(const struct session_means){0}),
+		0);
 	return session;
 }
 
