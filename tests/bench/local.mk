@@ -54,4 +54,5 @@ EXTRA_DIST += \
 	tests/bench/sample_cost.py \
 	tests/bench/sampling_work.py \
 	tests/bench/memory.py \
-	tests/bench/peers.py
+	tests/bench/peers.py \
+	tests/bench/python_objects.py

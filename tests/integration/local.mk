@@ -16,6 +16,7 @@ preload_tests = \
 	tests/integration/test_syscalls.sh \
 	tests/integration/test_python_end_to_end.py \
 	tests/integration/test_python_lines.py \
+	tests/integration/test_python_objects.py \
 	tests/integration/test_python_stacks.py \
 	tests/integration/test_bad_input.py \
 	tests/integration/test_quickstart.sh \
@@ -27,6 +28,7 @@ preload_tests = \
 long_tests = \
 	tests/integration/ground_truth_stats.py \
 	tests/integration/redis_truth.py \
+	tests/integration/test_python_objects.py \
 	tests/integration/test_completeness.py
 
 if !SANITIZED
@@ -35,7 +37,8 @@ else
 EXTRA_DIST += $(preload_tests)
 endif
 EXTRA_DIST += tests/integration/profiled.py tests/integration/audited_programs.py tests/integration/worker_segment.py \
-	tests/programs/python_kinds.py tests/programs/python_leak.py tests/integration/endurance.py tests/integration/ground_truth_stats.py \
+	tests/programs/python_kinds.py tests/programs/python_leak.py tests/programs/python_objects.py \
+	tests/integration/endurance.py tests/integration/ground_truth_stats.py \
 	tests/integration/real_suites.py tests/integration/suite_kinds.py tests/integration/suite_sources.py tests/integration/test_completeness.py
 
 # The statistics of .ci/run; more runs by SPPROF_TRUTH_RUNS and SPPROF_REDIS_RUNS.

@@ -8,8 +8,10 @@ The daemon listens in a directory that is removed at the end. Nothing here sleep
 says when it is ready, and programs when they have done their work.
 """
 import json
+import mmap
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,9 @@ from tap import skip_all  # noqa: E402
 LIBDIR = os.environ.get("SPPROF_LIBDIR", os.path.join(BUILD, ".libs"))
 BINDIR = os.environ.get("SPPROF_BINDIR", BUILD)
 LIBEXECDIR = os.environ.get("SPPROF_LIBEXECDIR", BUILD)
+TOTALS = struct.Struct("<8Q")  # tests/programs/count_preload.h
+COUNT_MAGIC = 0x31544E554F43
+PYTHONS = ["3.9", "3.10", "3.11", "3.12", "3.13", "3.14"]
 PATIENCE = 60  # seconds until something that must happen is given up
 AGENT = os.path.join(LIBDIR, "libspprof-agent.so")
 DAEMON = os.path.join(BINDIR, "spprofd")
@@ -41,6 +46,23 @@ def need(*programs):
     for program in programs:
         if not shutil.which(program):
             skip_all(f"{program} is not installed")
+
+
+def interpreters():
+    """The CPythons on PATH and in SPPROF_TEST_PYTHONS, {what it says it is: path}, each binary once."""
+    paths = os.environ.get("SPPROF_TEST_PYTHONS", "").split(":")
+    paths += [shutil.which(name) for name in ["python3", *("python" + version for version in PYTHONS)]]
+    paths += ["/usr/bin/python3"]
+    found = {}
+    for path in filter(None, paths):
+        said = subprocess.run([path, "-c", "import platform, sys, sysconfig; print(sys.executable); print(platform."
+                               "python_implementation(), platform.python_version(), sysconfig.get_config_var('ABIFLAGS') or '')"],
+                              capture_output=True, text=True)
+        if said.returncode == 0 and os.access(said.stdout.splitlines()[0], os.X_OK):
+            binary, name = said.stdout.splitlines()
+            if os.path.realpath(binary) not in map(os.path.realpath, found.values()):
+                found[f"{name.strip()} ({binary})"] = binary
+    return found
 
 
 class Program:
@@ -131,6 +153,23 @@ class Profiler:
 
     def stats(self, pid):
         return json.loads(self.ctl("stats", pid, "--json").stdout)
+
+
+class Counter:
+    """Exact totals by tests/programs/count_preload.c in a program that has COUNT_FILE=path."""
+
+    def __init__(self, directory):
+        self.path = os.path.join(directory, "count")
+        with open(self.path, "wb") as file:
+            file.truncate(mmap.PAGESIZE)
+        with open(self.path, "rb") as file:
+            self.memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def read(self):
+        magic, _, live_bytes, live_blocks, _, _, unknown, not_counted = TOTALS.unpack_from(self.memory)
+        if magic != COUNT_MAGIC or not_counted or unknown:
+            raise RuntimeError(f"the counter is off: {magic:#x}, {unknown} unknown frees, {not_counted} not counted")
+        return live_bytes, live_blocks
 
 
 class Steered:

@@ -11,11 +11,9 @@ that is usable, not requested size.
 import argparse
 import json
 import math
-import mmap
 import os
 import random
 import socket
-import struct
 import sys
 import tempfile
 
@@ -24,26 +22,7 @@ import profiled  # noqa: E402
 from tap import Tap  # noqa: E402
 
 RATE = "64K"
-TOTALS = struct.Struct("<8Q")
-COUNT_MAGIC = 0x31544E554F43
 BATCH = 10000
-
-
-class Counter:
-    """What tests/programs/count_preload.h describes."""
-
-    def __init__(self, directory):
-        self.path = os.path.join(directory, "count")
-        with open(self.path, "wb") as file:
-            file.truncate(mmap.PAGESIZE)
-        with open(self.path, "rb") as file:
-            self.memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-    def read(self):
-        magic, _, live_bytes, live_blocks, _, _, unknown, not_counted = TOTALS.unpack_from(self.memory)
-        if magic != COUNT_MAGIC or not_counted or unknown:
-            raise RuntimeError(f"the counter is off: {magic:#x}, {unknown} unknown frees, {not_counted} not counted")
-        return live_bytes, live_blocks
 
 
 class Redis:
@@ -106,7 +85,7 @@ def share_named(snapshot):
 
 def one_run(profiler, keys, seed):
     with tempfile.TemporaryDirectory(prefix="spprof-redis-") as directory:
-        counter = Counter(directory)
+        counter = profiled.Counter(directory)
         path, program = start(profiler, counter, directory, seed)
         with program:
             redis = Redis(path, program)

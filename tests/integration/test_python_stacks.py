@@ -8,12 +8,11 @@ import collections
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from profiled import AGENT, BUILD, SRC, need  # noqa: E402
+from profiled import AGENT, BUILD, PYTHONS, SRC, interpreters, need  # noqa: E402
 from tap import Tap  # noqa: E402
 from worker_segment import Segment  # noqa: E402
 
@@ -21,27 +20,9 @@ EMBEDDER = os.path.join(BUILD, "tests", "programs", "python_embedder")
 PROGRAM = os.path.join(SRC, "tests", "programs", "python_kinds.py")
 KINDS = ["recursion", "lambda", "property", "getattr", "generator", "coroutine", "sort callback", "metaclass", "exec", "__del__",
          "threads", "GIL released", "many lines", "closure", "exception", "subinterpreter", "greenlet"]
-WANTED = ["3.9", "3.10", "3.11", "3.12", "3.13", "3.14"]
 REUSED = 4000
 STOP_END = 0
 FRAMES = 1  # WIRE_PYTHON_FRAMES
-
-
-def interpreters():
-    """{what it says it is: path}, each binary once."""
-    paths = os.environ.get("SPPROF_TEST_PYTHONS", "").split(":")
-    paths += [shutil.which(name) for name in ["python3", *("python" + version for version in WANTED)]]
-    paths += ["/usr/bin/python3"]
-    found = {}
-    for path in filter(None, paths):
-        said = subprocess.run([path, "-c", "import platform, sys, sysconfig; print(sys.executable); print(platform."
-                               "python_implementation(), platform.python_version(), sysconfig.get_config_var('ABIFLAGS') or '')"],
-                              capture_output=True, text=True)
-        if said.returncode == 0 and os.access(said.stdout.splitlines()[0], os.X_OK):
-            binary, name = said.stdout.splitlines()
-            if os.path.realpath(binary) not in map(os.path.realpath, found.values()):
-                found[f"{name.strip()} ({binary})"] = binary
-    return found
 
 
 class Run:
@@ -192,7 +173,7 @@ def main():
     need()
     tap = Tap()
     found = interpreters()
-    for version in WANTED:
+    for version in PYTHONS:
         if not any(re.match(rf"CPython {re.escape(version)}\.", name) for name in found):
             tap.skip(f"CPython {version}", "not on PATH, not in SPPROF_TEST_PYTHONS")
     for name, python in found.items():

@@ -58,6 +58,8 @@ START_TEST(variables_set_what_they_say)
 	ck_assert_uint_eq(read_with("SPPROF_RATE", "64K").interval_bytes, 64 << 10);
 	ck_assert_uint_eq(read_with("SPPROF_CEILING", "0").ceiling, 0);
 	ck_assert_uint_eq(read_with("SPPROF_AUDIT", "0").audit_every, 0);
+	ck_assert(read_with("SPPROF_PYTHON_OBJECTS", "0").no_objects);
+	ck_assert(!read_with("SPPROF_PYTHON_OBJECTS", "1").no_objects);
 	ck_assert_uint_eq(read_with("SPPROF_AUDIT", "7").audit_every, 7);
 	ck_assert_uint_eq(read_with("SPPROF_AUDIT", "4G").audit_every, 1000);
 	ck_assert_uint_eq(read_with("SPPROF_MEMORY", "8M").memory_bytes, 8 << 20);

@@ -1,0 +1,64 @@
+"""Allocates small objects as it is told, line by line: for tests of what is sampled of them."""
+import ctypes
+import gc
+import os
+import sys
+import tracemalloc
+
+
+class Pair:
+    __slots__ = ("left", "right")
+
+    def __init__(self, left, right):
+        self.left = left
+        self.right = right
+
+
+def make_strings(count):
+    return ["text %d" % (i * 1000003) for i in range(count)]
+
+
+def make_lists(count):
+    return [[None, i, None][: i % 3 + 1] for i in range(count)]
+
+
+def make_dicts(count):
+    return [{"key": None} for _ in range(count)]
+
+
+def make_objects(count):
+    return [Pair(None, None) for _ in range(count)]
+
+
+def make_grown(count):
+    """Lists that are enlarged and cut, from arenas to malloc and back."""
+    grown = []
+    for i in range(count // 10):
+        items = []
+        for _ in range(i % 100):
+            items.append(None)
+        del items[i % 7 + 1:]
+        grown.append(items)
+    return grown
+
+
+KINDS = [make_strings, make_lists, make_dicts, make_objects, make_grown]
+kept = []
+for line in sys.stdin:
+    word, *arguments = line.split()
+    if word == "grow":
+        kept.extend(kind(int(arguments[0])) for kind in KINDS if arguments[1:] in ([], [kind.__name__]))
+    elif word == "drop":
+        kept.clear()
+        gc.collect()
+    elif word == "trace":
+        tracemalloc.start()
+    elif word == "forget":
+        tracemalloc.stop()
+    elif word == "fork":
+        child = os.fork()
+        if child:
+            sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    else:
+        getattr(ctypes.CDLL(None), word)()
+    print("done", os.getpid(), flush=True)
