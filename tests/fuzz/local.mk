@@ -45,6 +45,10 @@ unit_tests += tests/fuzz/fuzz_segment
 tests_fuzz_fuzz_segment_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_segment_LDADD = libfuzzmain.la libfakesegment.la libspingest.la
 
+unit_tests += tests/fuzz/fuzz_marks
+tests_fuzz_fuzz_marks_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_marks_LDADD = libfuzzmain.la libfakesegment.la libspserver.la libspingest.la libspbase.la
+
 unit_tests += tests/fuzz/fuzz_cfi
 tests_fuzz_fuzz_cfi_CPPFLAGS = $(test_cppflags) $(agent_cppflags)
 tests_fuzz_fuzz_cfi_LDADD = libfuzzmain.la libagent.la
