@@ -115,10 +115,20 @@ static enum wire_python judge(void *object, uint32_t hex)
 	return WIRE_PYTHON_FRAMES;
 }
 
+/* Its C API has other names, and nothing behind them that could be read. */
+static bool is_pypy(void *object)
+{
+	if (!dlsym(object, "pypy_execute_source"))
+		return false;
+	/* relaxed: for a person. */
+	atomic_store_explicit(&verdict, WIRE_PYTHON_LAYOUT, memory_order_relaxed);
+	return true;
+}
+
 static bool look_in(void *object)
 {
 	if (!dlsym(object, "PyGILState_GetThisThreadState"))
-		return false;
+		return is_pypy(object);
 	uint32_t hex = version_of(object);
 	enum wire_python found = judge(object, hex);
 	/* relaxed: for a person. */

@@ -22,7 +22,7 @@ KINDS = ["recursion", "lambda", "property", "getattr", "generator", "coroutine",
          "threads", "GIL released", "many lines", "closure", "exception", "subinterpreter", "greenlet"]
 REUSED = 4000
 STOP_END = 0
-FRAMES = 1  # WIRE_PYTHON_FRAMES
+FRAMES, VERSION, LAYOUT = 1, 3, 4  # enum wire_python
 
 
 class Run:
@@ -169,6 +169,16 @@ def judge_embedded(tap, name, python):
     run.close()
 
 
+def judge_others(tap):
+    for name, verdict in (("pypy", LAYOUT), ("debug_build", LAYOUT), ("pre_release", VERSION), ("new_version", VERSION),
+                          ("old_version", VERSION)):
+        run = Run([os.path.join(BUILD, "tests", "programs", "other_" + name)], "all")
+        tap.ok(run.segment and run.segment.python()[0] == verdict and run.segment.counter("samples") > 0
+               and run.process.returncode == 0, f"an interpreter that is not read is told as such: {name}",
+               str(run.segment and run.segment.python()))
+        run.close()
+
+
 def main():
     need()
     tap = Tap()
@@ -182,6 +192,7 @@ def main():
             judge_embedded(tap, name, python)
     for name, python in list(found.items())[:1]:
         judge_off(tap, name, python)
+    judge_others(tap)
     tap.done()
 
 

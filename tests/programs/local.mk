@@ -162,3 +162,21 @@ tests_programs_libplugin_large_la_LDFLAGS = $(module_ldflags)
 
 check_PROGRAMS += tests/programs/python_embedder
 tests_programs_python_embedder_SOURCES = tests/programs/python_embedder.c
+
+other_pythons = tests/programs/other_pypy tests/programs/other_debug_build tests/programs/other_pre_release \
+	tests/programs/other_new_version tests/programs/other_old_version
+check_PROGRAMS += $(other_pythons)
+tests_programs_other_pypy_SOURCES = tests/programs/other_python.c
+tests_programs_other_pypy_LDFLAGS = $(AM_LDFLAGS) -rdynamic
+tests_programs_other_debug_build_SOURCES = tests/programs/other_python.c
+tests_programs_other_debug_build_CPPFLAGS = -DPRETENDED=0x030b07f0
+tests_programs_other_debug_build_LDFLAGS = $(AM_LDFLAGS) -rdynamic
+tests_programs_other_pre_release_SOURCES = tests/programs/other_python.c
+tests_programs_other_pre_release_CPPFLAGS = -DPRETENDED=0x030e00c2
+tests_programs_other_pre_release_LDFLAGS = $(AM_LDFLAGS) -rdynamic
+tests_programs_other_new_version_SOURCES = tests/programs/other_python.c
+tests_programs_other_new_version_CPPFLAGS = -DPRETENDED=0x030f00f0
+tests_programs_other_new_version_LDFLAGS = $(AM_LDFLAGS) -rdynamic
+tests_programs_other_old_version_SOURCES = tests/programs/other_python.c
+tests_programs_other_old_version_CPPFLAGS = -DPRETENDED=0x030812f0
+tests_programs_other_old_version_LDFLAGS = $(AM_LDFLAGS) -rdynamic
