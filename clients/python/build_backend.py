@@ -14,8 +14,8 @@ import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAME = "spprofd"
-BUNDLED = ("lib/spprof/libspprof-agent.so", "bin/spprofd", "bin/spprofctl", "libexec/spprof/spprof-symbolizer",
-           "libexec/spprof/spprof-map-reader")
+BUNDLED = ("lib/spprof/libspprof-agent.so", "bin/spprofd", "bin/spprofctl")
+HELPERS = "libexec/spprof"  # all that is there
 
 
 def _read(*path):
@@ -43,7 +43,8 @@ def _sources():
 def _bundle():
     prefix = os.environ.get("SPPROF_BUNDLE")
     files = []
-    for path in BUNDLED if prefix else ():
+    helpers = [f"{HELPERS}/{name}" for name in sorted(os.listdir(os.path.join(prefix, HELPERS)))] if prefix else []
+    for path in [*BUNDLED, *helpers] if prefix else ():
         with open(os.path.join(prefix, path), "rb") as file:
             files.append((f"spprof/_native/{os.path.basename(path)}", file.read(), 0o755))
     return files

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What README.md of the Python package promises, its examples, and how it is installed (TAP)."""
+import glob
 import importlib.util
 import json
 import os
@@ -139,10 +140,9 @@ class Installed(UnderAgent):
         """As `make install` would leave it, as far as the wheel takes it along."""
         prefix = os.path.join(self.place.name, "prefix")
         build = tap_unittest.BUILD
+        helpers = [("libexec/spprof/" + os.path.basename(path), path) for path in glob.glob(build + "/spprof-*er")]
         for path, source in (("lib/spprof/libspprof-agent.so", AGENT), ("bin/spprofd", build + "/spprofd"),
-                             ("bin/spprofctl", build + "/spprofctl"),
-                             ("libexec/spprof/spprof-symbolizer", build + "/spprof-symbolizer"),
-                             ("libexec/spprof/spprof-map-reader", build + "/spprof-map-reader")):
+                             ("bin/spprofctl", build + "/spprofctl"), *helpers):
             os.makedirs(os.path.dirname(os.path.join(prefix, path)), exist_ok=True)
             os.symlink(os.path.realpath(source), os.path.join(prefix, path))
         return prefix
