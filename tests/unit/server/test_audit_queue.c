@@ -36,7 +36,9 @@ static void make_worker(unsigned worker)
 	ck_assert_int_eq(process_handle_open(&claim.process, getpid(), -1), 0);
 	ck_assert_int_eq(
 		segment_map_new(&claim.segment, fake_segment_dup(&segments[worker]), NULL), 0);
-	ck_assert_int_eq(session_new(&workers[worker], &claim, &options_default_limits, NULL), 0);
+	ck_assert_int_eq(session_new(&workers[worker], &claim, &options_default_limits,
+				 &(struct session_means){0}),
+		0);
 }
 
 static void setup(void)
