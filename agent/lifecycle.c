@@ -184,6 +184,8 @@ static int make_segment(
 	atomic_store_explicit(&segment->header->map_levels, heap_map_levels_in_use(&lifecycle.map),
 		memory_order_relaxed);
 	segment_store_maps(segment);
+	if (runtime_current())
+		segment_map_definitions(segment);
 	return 0;
 }
 
@@ -363,8 +365,10 @@ void lifecycle_opening(const void *caller)
 	void *object;
 
 	if (runtime_look_at(caller, &object)) {
-		if (!fork_word_is_child())
+		if (!fork_word_is_child()) {
+			segment_map_definitions(lifecycle_segment());
 			runtime_tell(lifecycle_segment());
+		}
 		if (allocators_load(object, true, !kept.no_objects))
 			hurry();
 	}

@@ -21,9 +21,9 @@ bool mark_ring_add(struct segment *segment, const char *name, uint64_t id, uint6
 
 	if (!pack(name, words))
 		return false;
-	if (!segment->definitions)
+	if (!segment->marks)
 		return true;
-	struct wire_marks *ring = (struct wire_marks *)segment->definitions;
+	struct wire_marks *ring = (struct wire_marks *)segment->marks;
 	/* relaxed throughout: the seal tells whether what a reader has copied fits together. */
 	uint64_t place = atomic_fetch_add_explicit(&ring->made, 1, memory_order_relaxed);
 	struct wire_mark *mark = &ring->marks[place % WIRE_MARKS_MAX];

@@ -4,11 +4,25 @@
 #include "scratch_pool.h"
 #include <stddef.h>
 #include "lease.h"
+#include "private_memory.h"
+#include "python/mixed_stack.h"
 
 #define SCRATCH_COUNT 64
 
 static struct scratch scratches[SCRATCH_COUNT];
 static _Atomic uint64_t leases[SCRATCH_COUNT];
+static struct mixed_stack *mixed; /* ordered by PY-1; NULL: no interpreter */
+
+bool scratch_pool_make_mixed(void)
+{
+	mixed = private_memory_map(SCRATCH_COUNT * sizeof *mixed);
+	return mixed != NULL;
+}
+
+struct mixed_stack *scratch_pool_mixed(const struct scratch *scratch)
+{
+	return &mixed[scratch - scratches];
+}
 
 struct scratch *scratch_pool_lease(uint32_t tid, uint64_t *word)
 {

@@ -24,6 +24,8 @@
 #define FD_WANTED 1000
 #define FD_LOWEST 64
 
+#define MARKS_SIZE WIRE_CODES_INDEX_OFFSET
+
 static struct wire_header private_header;
 
 void segment_init_private(struct segment *segment)
@@ -105,6 +107,7 @@ static void describe(struct wire_header *header, const struct segment_facts *fac
 int segment_create(struct segment *segment, const struct segment_facts *facts)
 {
 	size_t size = wire_segment_size(facts->ring_count, facts->ring_size);
+	size_t definitions = wire_definitions_offset(facts->ring_count, facts->ring_size);
 	struct stat status;
 
 	if (soft_limit(RLIMIT_FSIZE) < size)
@@ -116,7 +119,7 @@ int segment_create(struct segment *segment, const struct segment_facts *facts)
 	long error = raw_syscall2(SYS_ftruncate, fd, size);
 	if (error == 0)
 		error = raw_syscall2(SYS_fstat, fd, &status);
-	uint8_t *base = error == 0 ? map_shared(fd, size) : NULL;
+	uint8_t *base = error == 0 ? map_shared(fd, definitions + MARKS_SIZE) : NULL;
 	if (!base) {
 		raw_syscall1(SYS_close, fd);
 		return error ? (int)error : -ENOMEM;
@@ -125,7 +128,7 @@ int segment_create(struct segment *segment, const struct segment_facts *facts)
 		.header = (struct wire_header *)base,
 		.rings = (struct wire_ring *)(base + WIRE_RINGS_OFFSET),
 		.data = base + WIRE_DATA_OFFSET,
-		.definitions = base + wire_definitions_offset(facts->ring_count, facts->ring_size),
+		.marks = base + definitions,
 		.ring_count = facts->ring_count,
 		.ring_size = facts->ring_size,
 		.fd = (int)fd,
@@ -135,6 +138,20 @@ int segment_create(struct segment *segment, const struct segment_facts *facts)
 	describe(segment->header, facts);
 	raw_syscall3(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	return 0;
+}
+
+/* Of a shared mapping mremap makes another one if it is to move nothing. */
+void segment_map_definitions(struct segment *segment)
+{
+	/* relaxed: see segment.h. */
+	if (!segment->marks || atomic_load_explicit(&segment->definitions, memory_order_relaxed))
+		return;
+	long address =
+		raw_syscall4(SYS_mremap, segment->marks, 0, WIRE_DEFINITIONS_SIZE, MREMAP_MAYMOVE);
+	if (address < 0 && address > -4096)
+		return;
+	raw_syscall3(SYS_madvise, address, WIRE_DEFINITIONS_SIZE, MADV_DONTDUMP);
+	atomic_store_explicit(&segment->definitions, (uint8_t *)address, memory_order_relaxed);
 }
 
 void segment_store_maps(struct segment *segment)
@@ -175,9 +192,15 @@ void segment_leave(struct segment *segment)
 
 void segment_forget(struct segment *segment)
 {
+	/* relaxed: nobody is in it any more. */
+	uint8_t *definitions = atomic_load_explicit(&segment->definitions, memory_order_relaxed);
+
 	if (segment->ring_count > 0)
 		raw_syscall2(SYS_munmap, segment->header,
-			wire_segment_size(segment->ring_count, segment->ring_size));
+			wire_definitions_offset(segment->ring_count, segment->ring_size) +
+				MARKS_SIZE);
+	if (definitions)
+		raw_syscall2(SYS_munmap, definitions, WIRE_DEFINITIONS_SIZE);
 	segment_init_private(segment);
 }
 

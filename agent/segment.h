@@ -13,8 +13,11 @@ struct segment {
 	struct wire_header *header; /* never NULL: a private page while there is no memfd */
 	struct wire_ring *rings;
 	uint8_t *data;
-	uint8_t *definitions; /* spprof/wire/definitions.h; NULL: no memfd */
-	uint32_t ring_count;  /* 0: no memfd */
+	uint8_t *
+		marks; /* the definitions' first part (spprof/wire/definitions.h); NULL: no memfd */
+	/* All of them; NULL: not mapped. relaxed: what it leads to was there before. */
+	_Atomic(uint8_t *) definitions;
+	uint32_t ring_count; /* 0: no memfd */
 	uint32_t ring_size;
 	int fd; /* -1: none. The program may have closed it: verify before each use. */
 	dev_t device;
@@ -38,6 +41,9 @@ struct segment_facts {
 /* Makes the memfd. 0 or negative errno, then the segment is still private. No libc call that could
  * be cancelled or set errno. */
 int segment_create(struct segment *segment, const struct segment_facts *facts);
+/* Maps the definitions, which most processes have no use for, unless the kernel refuses. Needs no
+ * descriptor. One thread at a time. */
+void segment_map_definitions(struct segment *segment);
 /* Copies /proc/self/maps into the segment, for a daemon that comes to a process that has already
  * ended. */
 void segment_store_maps(struct segment *segment);

@@ -10,6 +10,7 @@
 #include "fork_word.h"
 #include "lifecycle.h"
 #include "python/allocators.h"
+#include "python/mixed_stack.h"
 #include "python/runtime.h"
 #include "record_encode.h"
 #include "reentry_guard.h"
@@ -206,14 +207,12 @@ static uint32_t keep_stack(const struct stack_view *view)
 }
 
 /* Audits are of the walk: frames that an interpreter told of are not in them. */
-static void audit(const struct scratch *scratch, const struct walk_result *walk,
+static void audit(const struct wire_birth *birth, const struct walk_result *walk,
 	struct stack_view *view, const struct walk_regs *caller)
 {
-	if (scratch->mixed.walked)
-		view->frames = scratch->mixed.native;
 	view->frame_count = (uint16_t)walk->frame_count;
 	view->stop = walk->stop;
-	audit_tell(lifecycle_segment(), &scratch->birth, view, caller);
+	audit_tell(lifecycle_segment(), birth, view, caller);
 }
 
 static bool capture(struct scratch *scratch, const struct walk_regs *caller)
@@ -222,15 +221,17 @@ static bool capture(struct scratch *scratch, const struct walk_regs *caller)
 	struct wire_birth *birth = &scratch->birth;
 	struct walk_result walk;
 	struct stack_view view = {.frames = birth->frames, .module_epoch = walk_epoch()};
+	const uint64_t *walked = birth->frames;
 
 	/* The walk is called from here, where there is the most of the stack left for it. */
 	if (__builtin_expect(runtime_current() != NULL, 0)) {
-		struct mixed_stack *mixed = &scratch->mixed;
+		struct mixed_stack *mixed = scratch_pool_mixed(scratch);
 
 		walk_with_places(
 			&scratch->memo, caller, mixed->native, mixed->sp, WIRE_MAX_FRAMES, &walk);
 		view.frame_count = (uint16_t)mixed_stack_take(mixed, runtime_current(),
 			lifecycle_segment(), &walk, birth->frames, &view.stop);
+		walked = mixed->native;
 	} else {
 		walk_with_memo(&scratch->memo, caller, birth->frames, WIRE_MAX_FRAMES, &walk);
 		view.frame_count = (uint16_t)walk.frame_count;
@@ -246,8 +247,10 @@ static bool capture(struct scratch *scratch, const struct walk_regs *caller)
 	}
 	record_encode_birth(birth, entry, &view, 0);
 	announce_birth(lifecycle_segment(), &lifecycle.map, slot, birth);
-	if (audit_is_due(&scratch->since_audit))
-		audit(scratch, &walk, &view, caller);
+	if (audit_is_due(&scratch->since_audit)) {
+		view.frames = walked;
+		audit(birth, &walk, &view, caller);
+	}
 	count(&counters()->samples, 1);
 	update_gauges();
 	return true;

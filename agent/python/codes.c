@@ -65,6 +65,12 @@ bool codes_init(void)
 	return true;
 }
 
+static uint8_t *definitions_of(const struct segment *segment)
+{
+	/* relaxed: see segment.h. */
+	return atomic_load_explicit(&segment->definitions, memory_order_relaxed);
+}
+
 static uint64_t word_at(const char *at)
 {
 	uint64_t word;
@@ -226,7 +232,7 @@ static void write_definition(
 
 static _Atomic uint64_t *place_of(const struct segment *segment, uint32_t number)
 {
-	return (_Atomic uint64_t *)(void *)(segment->definitions + WIRE_CODES_INDEX_OFFSET) +
+	return (_Atomic uint64_t *)(void *)(definitions_of(segment) + WIRE_CODES_INDEX_OFFSET) +
 	       number;
 }
 
@@ -256,7 +262,7 @@ static uint32_t define(const struct layout *layout, struct segment *segment, uin
 		return VOID;
 	offset += WIRE_CODES_OFFSET;
 	write_definition(
-		content, &head, (struct wire_code *)(void *)(segment->definitions + offset));
+		content, &head, (struct wire_code *)(void *)(definitions_of(segment) + offset));
 	uint32_t number = claim(&numbers, 1, WIRE_CODES_MAX - 1);
 	if (number == UINT32_MAX)
 		return 0;
@@ -318,7 +324,7 @@ static __attribute__((noinline)) uint32_t learn(const struct layout *layout,
 	uint32_t generation = fork_word_generation();
 	struct content content;
 
-	if (!segment->definitions)
+	if (!definitions_of(segment))
 		return 0;
 	read_content(layout, code, &content);
 	uint32_t number = number_of_content(layout, segment, generation, &content);
@@ -365,7 +371,7 @@ void codes_inherit(struct segment *child, const struct segment *parent)
 
 	if (count == 0)
 		return;
-	if (!child->definitions || !parent->definitions) {
+	if (!definitions_of(child) || !definitions_of(parent)) {
 		forget();
 		return;
 	}
@@ -378,7 +384,7 @@ void codes_inherit(struct segment *child, const struct segment *parent)
 		atomic_store_explicit(place_of(child, number), place, memory_order_relaxed);
 		kept += place != 0;
 	}
-	memcpy(child->definitions + WIRE_CODES_OFFSET, parent->definitions + WIRE_CODES_OFFSET,
-		claimed(&used_bytes, BYTES_MAX));
+	memcpy(definitions_of(child) + WIRE_CODES_OFFSET,
+		definitions_of(parent) + WIRE_CODES_OFFSET, claimed(&used_bytes, BYTES_MAX));
 	segment_count(child, &child->header->counters.codes, kept);
 }

@@ -100,12 +100,12 @@ static void count_sample(struct segment *segment, _Atomic uint64_t *counter)
 
 /* Native frames alone. */
 static uint32_t take_native(const struct mixed_stack *mixed, struct segment *segment,
-	enum frames_verdict verdict, uint64_t *out)
+	const struct walk_result *walk, enum frames_verdict verdict, uint64_t *out)
 {
 	if (verdict != FRAMES_NONE)
 		count_sample(segment, &segment->header->counters.python_skipped);
-	memcpy(out, mixed->native, mixed->walked * sizeof out[0]);
-	return mixed->walked;
+	memcpy(out, mixed->native, walk->frame_count * sizeof out[0]);
+	return walk->frame_count;
 }
 
 uint32_t mixed_stack_take(struct mixed_stack *mixed, const struct runtime *runtime,
@@ -114,13 +114,12 @@ uint32_t mixed_stack_take(struct mixed_stack *mixed, const struct runtime *runti
 	struct wire_counters *counters = &segment->header->counters;
 	uint32_t total;
 
-	mixed->walked = walk->frame_count;
 	*stop = walk->stop;
 	if (walk->interrupted)
-		return take_native(mixed, segment, frames_ask(runtime), out);
+		return take_native(mixed, segment, walk, frames_ask(runtime), out);
 	enum frames_verdict verdict = frames_take(runtime, segment, &mixed->python);
 	if (verdict != FRAMES_TAKEN)
-		return take_native(mixed, segment, verdict, out);
+		return take_native(mixed, segment, walk, verdict, out);
 	unsigned merged =
 		mixed_stack_merge(mixed, walk->frame_count, walk->stop, runtime, out, &total);
 	count_sample(segment, &counters->python_samples);

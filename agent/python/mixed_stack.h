@@ -13,7 +13,6 @@ struct segment;
 struct walk_result;
 
 struct mixed_stack {
-	uint32_t walked; /* how many return addresses; 0: this has never been used */
 	uint64_t native[WIRE_MAX_FRAMES];
 	uintptr_t sp[WIRE_MAX_FRAMES]; /* where each frame's part of the stack begins */
 	struct frames python;

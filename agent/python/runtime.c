@@ -12,7 +12,11 @@
 #include <string.h>
 #include "platform/linux/next_allocator.h"
 #include "python/codes.h"
+#include "scratch_pool.h"
 #include "segment.h"
+
+/* Not every libc has it. */
+#pragma weak dladdr1
 
 #define RELEASE_FINAL 0xfu
 
@@ -77,7 +81,8 @@ static void find_evaluator(void *object)
 	const ElfW(Sym) *symbol = NULL;
 	Dl_info info;
 
-	if (!start || !dladdr1(start, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol)
+	if (!start || !dladdr1 || !dladdr1(start, &info, (void **)&symbol, RTLD_DL_SYMENT) ||
+		!symbol)
 		return;
 	runtime.evaluator_start = (uintptr_t)start;
 	runtime.evaluator_end = (uintptr_t)start + symbol->st_size;
@@ -108,7 +113,8 @@ static enum wire_python judge(void *object, uint32_t hex)
 	find_functions(object);
 	if (!runtime.current_state || !runtime.own_state || !runtime.is_finalizing ||
 		!find_layout(object, hex, &runtime.layout) ||
-		!is_proven(&runtime.layout, runtime.code_type) || !codes_init())
+		!is_proven(&runtime.layout, runtime.code_type) || !codes_init() ||
+		!scratch_pool_make_mixed())
 		return WIRE_PYTHON_LAYOUT;
 	if (runtime.layout.chain == LAYOUT_FRAME_OBJECTS)
 		find_evaluator(object);

@@ -124,6 +124,7 @@ static int judge_child(void)
 
 	if (segment_create(&child, &facts) != 0)
 		return 255;
+	segment_map_definitions(&child);
 	codes_inherit(&child, &segment);
 	for (uint32_t number = 1; number < WIRE_CODES_MAX; number++) {
 		uint64_t place = place_in(&child, number);
@@ -164,6 +165,7 @@ int main(void)
 	layout = fake_layout();
 	if (fork_word_make() != 0 || segment_create(&segment, &facts) != 0 || !codes_init())
 		abort();
+	segment_map_definitions(&segment);
 	for (uintptr_t i = 0; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, run, (void *)(i + 1));
 #ifndef __SANITIZE_THREAD__

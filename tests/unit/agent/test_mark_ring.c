@@ -7,7 +7,7 @@
 #include "support/tap_main.h"
 
 static struct wire_marks ring;
-static struct segment segment = {.definitions = (uint8_t *)&ring};
+static struct segment segment = {.marks = (uint8_t *)&ring};
 
 static void start(void)
 {
@@ -76,7 +76,7 @@ END_TEST
 
 START_TEST(without_a_memfd_a_mark_goes_nowhere)
 {
-	struct segment none = {.definitions = NULL};
+	struct segment none = {.marks = NULL};
 	ck_assert(mark_ring_add(&none, "nowhere", 1, 1));
 }
 END_TEST

@@ -20,6 +20,7 @@ static struct segment make_segment(void)
 	struct segment made;
 
 	ck_assert_int_eq(segment_create(&made, &facts), 0);
+	segment_map_definitions(&made);
 	return made;
 }
 
