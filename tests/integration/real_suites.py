@@ -39,6 +39,7 @@ def suites(place, tap):
     """Those that can be had; the others are skipped by name."""
     for name, prepare, make in (
             ("cpython", suite_sources.prepare_python, lambda home: [suite_kinds.Python(home, ""), suite_kinds.Python(home, "malloc")]),
+            ("greenlet", suite_sources.prepare_greenlet, lambda home: [suite_kinds.Greenlet()]),
             ("redis", suite_sources.prepare_redis, lambda home: [suite_kinds.Redis(home)]),
             ("postgresql", suite_sources.prepare_postgres, lambda home: [suite_kinds.Postgres(home)]),
             ("git", suite_sources.prepare_git, lambda home: [suite_kinds.Git(home)]),

@@ -24,7 +24,8 @@ PYTHON_MODULES = """test_fork1 test_os test_signal test_subprocess test_threadin
     test_atexit test_faulthandler test_ctypes test_json test_re test_bytes test_gc test_weakref test_array test_dict
     test_list test_set test_unicode test_decimal test_io test_memoryio test_pickle test_zlib test_bz2 test_lzma
     test_hashlib test_struct test_sqlite3 test_xml_etree_c test_capi test_embed test_cmd_line test_sys test_resource
-    test_tempfile test_shutil test_generators test_coroutines test_exceptions test_locale test_importlib""".split()
+    test_tempfile test_shutil test_generators test_coroutines test_exceptions test_locale test_importlib
+    test_asyncio test_tracemalloc test_interpreters test__xxsubinterpreters test_frame test_sys_settrace""".split()
 # Waits for threads of an isolated interpreter, which must find the suite where it is installed.
 PYTHON_INSTALLED_ONLY = ["test_4_daemon_threads"]
 
@@ -144,6 +145,21 @@ class Python:
         for case in xml.etree.ElementTree.parse(report).iter("testcase"):
             kinds = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
             yield case.get("name"), kinds[0] if kinds else "passed"
+
+
+class Greenlet:
+    """Debian's greenlet for its CPython, with the tests that come with it: one part."""
+    name = "greenlet"
+
+    def parts(self):
+        yield Part(self, "greenlet.tests", self.run)
+
+    def run(self, env, directory):
+        output, end = execute([suite_sources.PYTHON, "-m", "unittest", "discover", "-v", "-s", suite_sources.GREENLET_TESTS,
+                               "-t", os.path.dirname(os.path.dirname(suite_sources.GREENLET_TESTS))],
+                              dict(env, PYTHONDONTWRITEBYTECODE="1"), directory, 600)
+        found = re.findall(r"^(\w+ \([\w.]+\))(?:\n.*?)?? \.\.\. (ok|FAIL|ERROR|skipped)", output.decode(errors="replace"), re.M)
+        return dict(numbered(found), **{END: end}), output
 
 
 class Redis:

@@ -10,6 +10,7 @@ import subprocess
 
 PYTHON = "/usr/bin/python3.11"
 PYTHON_HOME = "/usr/lib/python3.11"
+GREENLET_TESTS = "/usr/lib/python3/dist-packages/greenlet/tests"
 GIT = "/usr/bin/git"
 PG_BIN = "/usr/lib/postgresql/15/bin"
 PG_REGRESS = "/usr/lib/postgresql/15/lib/pgxs/src/test/regress/pg_regress"
@@ -107,6 +108,11 @@ def prepare_python(home):
     for root in roots:
         for package in "test", "ctypes":
             shutil.copytree(os.path.join(root, package), os.path.join(home, package), dirs_exist_ok=True)
+
+
+def prepare_greenlet(_home):
+    """The package brings its tests; they look for leaks with objgraph."""
+    need_files(PYTHON, GREENLET_TESTS, "/usr/lib/python3/dist-packages/objgraph.py")
 
 
 @once
