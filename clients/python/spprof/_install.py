@@ -11,6 +11,8 @@ AGENT = "libspprof-agent.so"
 DAEMON = "spprofd"
 CTL = "spprofctl"
 
+# Where PREFIX/lib/pythonX.Y/site-packages/spprof lies, wherever a tree that was installed has been moved to.
+_OWN_PREFIX = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", ".."))
 _NATIVE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_native")
 
 
@@ -34,7 +36,7 @@ def _agents() -> Iterator[str]:
     installed = _prefix("PKGLIBDIR")
     for folder in [installed] if installed else []:
         yield os.path.join(folder, AGENT)
-    for prefix in (sys.prefix, "/usr/local", "/usr"):
+    for prefix in (_OWN_PREFIX, sys.prefix, "/usr/local", "/usr"):
         yield os.path.join(prefix, "lib", "spprof", AGENT)
 
 
@@ -69,7 +71,7 @@ def _programs(name: str) -> Iterator[str]:
     on_path = shutil.which(name)
     if on_path:
         yield on_path
-    for prefix in (sys.prefix, "/usr/local", "/usr"):
+    for prefix in (_OWN_PREFIX, sys.prefix, "/usr/local", "/usr"):
         yield os.path.join(prefix, "bin", name)
 
 
