@@ -125,6 +125,17 @@ static int tie_to_parent(const struct options *options)
 	return alone ? -EPIPE : 0;
 }
 
+/* Without that one no process could be told from another; the other two are missed when they are wanted. */
+static int find_proc_reader(const struct options *options)
+{
+	if (access(options->proc_reader, X_OK) == 0)
+		return 0;
+	log_error("%s: %s; install spprofd as a whole, or say where its helpers are by "
+		  "SPPROF_LIBEXECDIR",
+		options->proc_reader, strerror(errno));
+	return -ENOENT;
+}
+
 static int prepare(struct daemon *daemon)
 {
 	const struct options *options = &daemon->options;
@@ -133,6 +144,8 @@ static int prepare(struct daemon *daemon)
 		return -EBADF;
 	}
 	int r = tie_to_parent(options);
+	if (r == 0)
+		r = find_proc_reader(options);
 	if (r == 0)
 		r = find_group(daemon);
 	raise_descriptor_limit();

@@ -213,20 +213,24 @@ static int apply(struct options *options, int key, const char *option, const cha
 	}
 }
 
-/* In a build tree the helper lies beside us; NULL if it does not. */
-static char *helper_beside_us(const char *name)
+/* In a build tree the helper lies beside us, in an installed one that was moved across from bin/; NULL if
+ * it does not. */
+static char *helper_near_us(const char *name)
 {
+	static const char *const places[] = {"", "../libexec/spprof/"};
 	char self[PATH_MAX], *path;
 	ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
 	if (size <= 0)
 		return NULL;
 	self[size] = '\0';
 	*strrchr(self, '/') = '\0';
-	if (asprintf(&path, "%s/%s", self, name) < 0)
-		return NULL;
-	if (access(path, X_OK) == 0)
-		return path;
-	free(path);
+	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+		if (asprintf(&path, "%s/%s%s", self, places[i], name) < 0)
+			return NULL;
+		if (access(path, X_OK) == 0)
+			return path;
+		free(path);
+	}
 	return NULL;
 }
 
@@ -234,7 +238,7 @@ static int find_helper(const char *name, char **out)
 {
 	const char *libexec = secure_getenv("SPPROF_LIBEXECDIR");
 	if (libexec == NULL || *libexec == '\0') {
-		*out = helper_beside_us(name);
+		*out = helper_near_us(name);
 		if (*out != NULL)
 			return 0;
 		libexec = SPPROF_LIBEXECDIR;

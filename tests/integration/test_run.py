@@ -2,6 +2,7 @@
 """`spprofctl run` with the real daemon and agent (TAP): numbers at the end however it comes, and nothing left behind."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,6 +94,24 @@ def check_static(tap, place, directory):
     tap.ok(not os.listdir(place.runtime), "nothing is left of that either")
 
 
+def check_helpers(tap, directory):
+    """An installed tree is found wherever it was moved; one that lacks a helper is refused."""
+    tree, sockets = os.path.join(directory, "moved"), os.path.join(directory, "sockets")
+    for program, folder in ((profiled.DAEMON, "bin"), *((helper, os.path.join("libexec", "spprof")) for helper in
+                            (profiled.SYMBOLIZER, profiled.MAP_READER, profiled.PROC_READER))):
+        os.makedirs(os.path.join(tree, folder), exist_ok=True)
+        shutil.copy2(program, os.path.join(tree, folder))
+    env = {name: value for name, value in os.environ.items() if name != "SPPROF_LIBEXECDIR"}
+    command = [os.path.join(tree, "bin", "spprofd"), "--socket-dir", sockets, "--ready-fd", "1", "--exit-with-parent"]
+    with subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as daemon:
+        tap.ok(daemon.stdout.readline() == "ready\n", "a tree that was moved has its helpers")
+        daemon.terminate()
+    result = subprocess.run(command, env=dict(env, SPPROF_LIBEXECDIR=directory), stdin=subprocess.DEVNULL,
+                            capture_output=True, text=True, timeout=60, check=False)
+    tap.ok(result.returncode == 1 and "spprof-proc-reader: No such file" in result.stderr,
+           "a daemon without its helpers says so and ends", f"{result.returncode}: {result.stderr}")
+
+
 def main():
     profiled.need("/usr/bin/python3")
     tap = Tap()
@@ -101,6 +120,7 @@ def main():
         check_ends(tap, place)
         check_hint(tap, place)
         check_static(tap, place, directory)
+        check_helpers(tap, directory)
     tap.done()
 
 
