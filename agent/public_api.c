@@ -126,10 +126,11 @@ EXPORT int spprof_agent_stats(struct spprof_stats *out, size_t size)
 	return SPPROF_OK;
 }
 
-/* Without a name nothing is written: one load. */
+/* Without a name nothing is written: one load. A forked child's first call makes it a process of its own, for its
+ * marks are none of its parent's. */
 EXPORT uint64_t spprof_agent_mark(const char *name)
 {
-	if (usable() != SPPROF_OK)
+	if (usable() != SPPROF_OK || (fork_word_is_child() && !lifecycle_settle()))
 		return 0;
 	/* relaxed: a thread's own ids are drawn in its order, and it knows of others' by whatever made it
 	 * wait for them. */

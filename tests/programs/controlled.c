@@ -165,16 +165,18 @@ static void fork_and_shut_down(void)
 	pid_t child = fork();
 
 	if (child == 0) {
+		int own = spprof_mark("the child's") != 0 && stats().state == SPPROF_STATE_SAMPLING;
+
 		allocate();
 		struct spprof_stats now = stats();
 		int fine = now.state == SPPROF_STATE_SAMPLING && now.samples > BLOCKS / 2;
 
 		spprof_shutdown();
-		_exit(fine && stats().state == SPPROF_STATE_SHUT_DOWN ? 0 : 1);
+		_exit(own && fine && stats().state == SPPROF_STATE_SHUT_DOWN ? 0 : 1);
 	}
 	int status = -1;
 	waitpid(child, &status, 0);
-	check(status == 0, "a forked child samples, and shuts itself down");
+	check(status == 0, "a forked child marks its own row, samples, and shuts itself down");
 	check(stats().state == SPPROF_STATE_SAMPLING, "which its parent does not notice");
 
 	allocate();
