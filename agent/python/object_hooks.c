@@ -116,7 +116,7 @@ static bool decide_small(size_t size, uint64_t *interval_bytes)
 	return decide(size, interval_bytes) && size - 1 < SMALL;
 }
 
-/* `block` was asked for with SMALL + 1 bytes in silence. */
+/* `block` was asked for with SMALL + 1 bytes in silence. NULL: malloc has none, but an arena may have. */
 static void *settle_direct(void *block, size_t size, uint64_t interval_bytes,
 	const struct silence *silence, const struct walk_regs *caller)
 {
@@ -140,14 +140,32 @@ SLOW void *slow_malloc(void *context, size_t size, const struct object_allocator
 		return next->malloc(context, size);
 	struct silence silence = silence_begin(SMALL + 1);
 	void *block = next->malloc(context, SMALL + 1);
-	return settle_direct(block, size, interval_bytes, &silence, &caller);
+	block = settle_direct(block, size, interval_bytes, &silence, &caller);
+	return block ? block : next->malloc(context, size);
+}
+
+/* The point that falls on a large one is left out. Ends in a jump, so that the hooks of malloc do not find this among
+ * their callers. */
+static void pass_over(size_t size)
+{
+	uint64_t interval_bytes;
+
+	decide(size, &interval_bytes);
+}
+
+SLOW void *large_malloc(void *context, size_t size, const struct object_allocator *next)
+{
+	pass_over(size);
+	return next->malloc(context, size);
 }
 
 INLINE void *direct_malloc(void *context, size_t size, const struct object_allocator *next)
 {
 	if (likely(pass(size)))
 		return next->malloc(context, size);
-	return slow_malloc(context, size, next);
+	if (likely(size <= SMALL))
+		return slow_malloc(context, size, next);
+	return large_malloc(context, size, next);
 }
 
 SLOW void *slow_calloc(
@@ -160,7 +178,15 @@ SLOW void *slow_calloc(
 		return next->calloc(context, count, size);
 	struct silence silence = silence_begin(SMALL + 1);
 	void *block = next->calloc(context, 1, SMALL + 1);
-	return settle_direct(block, count * size, interval_bytes, &silence, &caller);
+	block = settle_direct(block, count * size, interval_bytes, &silence, &caller);
+	return block ? block : next->calloc(context, count, size);
+}
+
+SLOW void *large_calloc(
+	void *context, size_t count, size_t size, const struct object_allocator *next)
+{
+	pass_over(count * size);
+	return next->calloc(context, count, size);
 }
 
 /* The interpreter has made sure that the product is a size. */
@@ -169,7 +195,9 @@ INLINE void *direct_calloc(
 {
 	if (likely(pass(count * size)))
 		return next->calloc(context, count, size);
-	return slow_calloc(context, count, size, next);
+	if (likely(count * size <= SMALL))
+		return slow_calloc(context, count, size, next);
+	return large_calloc(context, count, size, next);
 }
 
 /* A block of malloc's stays there when it shrinks: its hooks have counted then, and the point that fell
@@ -191,12 +219,21 @@ SLOW void *slow_realloc(
 	return moved ? moved : block;
 }
 
+SLOW void *large_realloc(
+	void *context, void *address, size_t size, const struct object_allocator *next)
+{
+	pass_over(size);
+	return next->realloc(context, address, size);
+}
+
 INLINE void *direct_realloc(
 	void *context, void *address, size_t size, const struct object_allocator *next)
 {
 	if (likely(pass(size)))
 		return next->realloc(context, address, size);
-	return slow_realloc(context, address, size, next);
+	if (likely(size <= SMALL))
+		return slow_realloc(context, address, size, next);
+	return large_realloc(context, address, size, next);
 }
 
 /* The old block is gone if there is a new one: a size of 0 is no exception here. */

@@ -36,6 +36,7 @@ SYMBOLIZER = os.path.join(LIBEXECDIR, "spprof-symbolizer")
 MAP_READER = os.path.join(LIBEXECDIR, "spprof-map-reader")
 PROC_READER = os.path.join(LIBEXECDIR, "spprof-proc-reader")
 COUNTER = os.path.join(BUILD, "tests", "programs", ".libs", "libcount-preload.so")
+REFUSER = os.path.join(BUILD, "tests", "programs", ".libs", "librefuse-preload.so")
 
 
 def need(*programs):

@@ -77,9 +77,9 @@ def live(profiler, pid):
     return snapshot["totals"]["live"]["bytes"]["value"]
 
 
-def run(profiler, python, options=(), rate=1, **env):
+def run(profiler, python, options=(), rate=1, preload=(), **env):
     env = {**ENV, "SPPROF_AUDIT": "0", **env}
-    return profiler.run([python, "-S", *options, PROGRAM], rate=rate, seed=env.pop("seed", 1), environment=env,
+    return profiler.run([python, "-S", *options, PROGRAM], rate=rate, seed=env.pop("seed", 1), preload=preload, environment=env,
                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
@@ -132,6 +132,17 @@ def judge_control(tap, profiler, python, truth):
                "SPPROF_PYTHON_OBJECTS=0 leaves objects alone", json.dumps(counters))
 
 
+def judge_refused(tap, profiler, python, name):
+    """Where malloc has no room for a sample, arenas may have for the object."""
+    if " t (" in name:
+        tap.skip(f"{name}: an object that malloc has no room for", "a free-threaded build asks malloc for none")
+        return
+    with run(profiler, python, preload=[profiled.REFUSER]) as program:
+        told = Told(program.process)
+        told.tell("refuse 513", f"grow {EXACT}", "refused", "drop")
+        tap.ok(True, f"{name}: an object that malloc has no room for comes from an arena")
+
+
 def judge_sites(tap, profiler, python, name):
     lines = [f"grow {MANY} {kind}" for kind in KINDS]
     truth = dict(zip(KINDS, true_growth(python, *lines)))
@@ -172,6 +183,7 @@ def main():
                 if not LONG and mode[0] not in SHORT:
                     continue
                 judge_mode(tap, profiler, python, f"{name}, {mode[0]}", *mode[1:], truth)
+            judge_refused(tap, profiler, python, name)
             judge_sites(tap, profiler, python, name)
         judge_control(tap, profiler, python, truth)
     if not LONG:

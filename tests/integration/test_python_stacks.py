@@ -179,6 +179,39 @@ def judge_others(tap):
         run.close()
 
 
+def code_of_agent(pid):
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
+        lines = [line.split() for line in maps if os.path.realpath(AGENT) in line]
+    return [tuple(int(end, 16) for end in line[0].split("-")) for line in lines if "x" in line[1]]
+
+
+LARGE = """
+import sys
+for line in sys.stdin:
+    kept = [bytes(100000 + i) for i in range(20)]
+    print("done", flush=True)
+"""
+
+
+def judge_large(tap, name, python):
+    """What malloc samples of an object that has come to it through the agent's hooks of the interpreter."""
+    env = dict(os.environ, LD_PRELOAD=AGENT, SPPROF_SOCKET="/nonexistent", SPPROF_RATE="1", SPPROF_CEILING="0", SPPROF_AUDIT="0")
+    with subprocess.Popen([python, "-S", "-c", LARGE], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        births = []
+        for _ in range(2):
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+            process.stdout.readline()
+            segment = Segment(process.pid)
+            births = [birth for birth in segment.drain() if birth["size"] > 100000]
+            segment.close()
+        code = code_of_agent(process.pid)
+        process.stdin.close()
+    inside = [birth for birth in births if any(begin <= word < end for word in birth["frames"] for begin, end in code)]
+    tap.ok(births and code and not inside, f"{name}: large objects have no frame of the agent",
+           f"{len(inside)} of {len(births)} have, {len(code)} parts of code")
+
+
 def main():
     need()
     tap = Tap()
@@ -189,6 +222,7 @@ def main():
     for name, python in found.items():
         if re.match(r"CPython 3\.(9|1[0-4])\.", name):
             judge(tap, name, python)
+            judge_large(tap, name, python)
             judge_embedded(tap, name, python)
     for name, python in list(found.items())[:1]:
         judge_off(tap, name, python)

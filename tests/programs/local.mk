@@ -21,6 +21,12 @@ tests_programs_libcount_preload_la_CFLAGS = $(AM_CFLAGS) -ftls-model=initial-exe
 # -rpath makes libtool build a module although it is not installed.
 tests_programs_libcount_preload_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
 
+# And one that refuses.
+check_LTLIBRARIES += tests/programs/librefuse-preload.la
+tests_programs_librefuse_preload_la_SOURCES = tests/programs/refuse_preload.c
+tests_programs_librefuse_preload_la_CFLAGS = $(AM_CFLAGS) -fno-builtin
+tests_programs_librefuse_preload_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+
 check_PROGRAMS += \
 	tests/programs/early_life tests/programs/own_allocator \
 	tests/programs/count_new tests/programs/locked_down

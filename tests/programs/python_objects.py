@@ -55,6 +55,11 @@ for line in sys.stdin:
         tracemalloc.start()
     elif word == "forget":
         tracemalloc.stop()
+    elif word == "refuse":
+        ctypes.c_size_t.in_dll(ctypes.CDLL(None), "refused_size").value = int(arguments[0])
+    elif word == "refused":
+        ctypes.c_size_t.in_dll(ctypes.CDLL(None), "refused_size").value = 0
+        assert ctypes.c_size_t.in_dll(ctypes.CDLL(None), "refusals").value > 0
     elif word == "fork":
         child = os.fork()
         if child:
