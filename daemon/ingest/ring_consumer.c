@@ -144,11 +144,21 @@ static void hand_over(int kind, const void *record, const struct record_sink *si
 	}
 }
 
-static bool is_held(int kind, const void *record, const struct record_sink *sink)
+/* What waits must not be the reason why other records are lost. */
+static bool can_wait(const struct ring_consumer *consumer)
+{
+	for (uint32_t i = 0; i < consumer->ring_count; i++)
+		if (load_head(consumer, i) - consumer->tails[i] > consumer->ring_size / 2)
+			return false;
+	return true;
+}
+
+static bool is_held(const struct ring_consumer *consumer, int kind, const void *record,
+	const struct record_sink *sink)
 {
 	bool stack = kind == RECORD_DECODE_BIRTH || kind == RECORD_DECODE_LIVE;
 
-	return stack && sink->ready && !sink->ready(record, sink->data);
+	return stack && sink->ready && !sink->ready(record, sink->data) && can_wait(consumer);
 }
 
 /* How many of the `size` bytes were whole records; -EBADMSG at a malformed one. */
@@ -165,7 +175,7 @@ static ssize_t deliver(struct ring_consumer *consumer, const uint8_t *bytes, siz
 			break;
 		if (kind < 0)
 			return kind;
-		consumer->held = is_held(kind, record, sink);
+		consumer->held = is_held(consumer, kind, record, sink);
 		if (consumer->held)
 			break;
 		hand_over(kind, record, sink);

@@ -28,8 +28,8 @@ struct record_sink { /* records are checked, and borrowed for the call; frames[f
 	void (*live)(const struct wire_birth *live, void *data);
 	void (*death)(const struct wire_death *death, void *data);
 	void (*end)(const struct wire_end *end, void *data);
-	/* Asked before a birth or a live: false: not now, this record comes again in the next call.
-	 * NULL: always. */
+	/* Asked before a birth or a live: false: not now, this record comes again in the next call;
+	 * unless a ring is more than half full, then it comes all the same. NULL: always. */
 	bool (*ready)(const struct wire_birth *record, void *data);
 	void *data;
 	void (*audit)(const struct wire_audit *part, void *audit_data); /* NULL: not wanted */

@@ -284,7 +284,7 @@ static void make_segment(uint32_t generation, uint32_t flags)
 static void unmake_segment(struct segment *segment)
 {
 	segment_leave(segment);
-	munmap(segment->header, wire_segment_size(segment->ring_count, segment->ring_size));
+	segment_forget(segment);
 }
 
 /* What a thread that the child does not have was at. */

@@ -525,6 +525,25 @@ static bool is_ready(const struct wire_birth *birth, void *data)
 	return birth->id != held_id;
 }
 
+START_TEST(no_record_waits_while_another_ring_fills)
+{
+	struct record_sink holding = sink;
+	size_t bytes = 0;
+
+	holding.ready = is_ready;
+	held_id = 1;
+	append_birth(0, 1, 4);
+	ck_assert_int_eq(ring_consumer_round(consumer, false, ALL, &holding), RING_CONSUMER_HELD);
+	for (uint64_t id = 2; bytes <= segment.ring_size / 2; id++) {
+		append_birth(1, id, 4);
+		bytes += sizeof(struct wire_birth) + 4 * sizeof(uint64_t);
+	}
+	ck_assert_int_eq(ring_consumer_round(consumer, false, ALL, &holding), 0);
+	size_t at = 0;
+	assert_got_birth(&at, 1, 4);
+}
+END_TEST
+
 START_TEST(a_record_that_is_not_ready_comes_again_and_nothing_overtakes_it)
 {
 	struct record_sink holding = sink;
@@ -774,6 +793,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_budget_slices_a_round_without_moving_its_end);
 	tcase_add_test(t, the_smallest_budget_still_takes_the_largest_record);
 	tcase_add_test(t, a_record_that_is_not_ready_comes_again_and_nothing_overtakes_it);
+	tcase_add_test(t, no_record_waits_while_another_ring_fills);
 	tcase_add_test(t, a_segment_that_cannot_be_read_is_an_error);
 	tcase_add_test(t, draining_an_untouched_ring_allocates_no_pages);
 	tcase_add_test(t, what_an_audit_brought_is_not_left_in_memory);

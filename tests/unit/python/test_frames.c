@@ -61,6 +61,7 @@ static void setup_version(uint32_t version)
 	runtime.code_type = CODE_TYPE;
 	ck_assert_int_eq(fork_word_make(), 0);
 	ck_assert_int_eq(segment_create(&segment, &facts), 0);
+	segment_map_definitions(&segment);
 	ck_assert(codes_init());
 	code = fake_code_new("f", "/srv/app.py", 1, 1);
 	code->type = (const void *)CODE_TYPE;
