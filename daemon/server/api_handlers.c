@@ -230,8 +230,8 @@ static void look_up(struct inquiry *inquiry)
 	if (session_table_attached(table, inquiry->pid))
 		proceed_with(inquiry, session_table_find(table, inquiry->pid));
 	else
-		attach_scan_process(
-			inquiry->handlers->parts.scan, inquiry->pid, on_looked, inquiry);
+		attach_scan_process(inquiry->handlers->parts.scan, inquiry->pid,
+			api_call_peer(inquiry->call)->uid, on_looked, inquiry);
 }
 
 static void on_snapshot(int result, struct buffer *body, void *data)

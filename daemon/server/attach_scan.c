@@ -74,6 +74,7 @@ struct work {
 	uv_work_t request;
 	struct attach_scan *scan;
 	pid_t pid; /* 0: all processes */
+	uid_t asker;
 	bool own_uid_only;
 	struct proc_walk_list before; /* owns: what was seen */
 	struct pids again;	      /* to be looked at whatever was seen */
@@ -311,6 +312,14 @@ static void on_read(struct process_texts *texts, void *data)
 	go_on(work);
 }
 
+/* Whoever asks for a process takes turns of its own, lest it wears out those of another user's
+ * workers. What hides from its own user looks like root's, and is not to take the turns of root's. */
+static uid_t whose_turn(const struct work *work, uid_t owner)
+{
+	uid_t uid = work->pid != 0 ? work->asker : owner;
+	return uid == 0 ? ROOT_OR_HIDDEN : uid;
+}
+
 static void begin_look(struct work *work, pid_t pid)
 {
 	struct look *look = alloc_zeroed(1, sizeof *look);
@@ -320,9 +329,7 @@ static void begin_look(struct work *work, pid_t pid)
 	LIST_INSERT_HEAD(&work->scan->looks, look, next);
 	int r = process_handle_open(&look->process, pid, -1);
 	look->uid = process_handle_uid(&look->process);
-	/* Whoever hides from its own user looks like root's, and is not to take the turns of root's
-	 * workers. */
-	look->ask.uid = look->uid == 0 ? ROOT_OR_HIDDEN : look->uid;
+	look->ask.uid = whose_turn(work, look->uid);
 	look->ask.files = session_claim_files | PROC_FILE_BIT(PROC_FILE_SEGMENTS) |
 			  PROC_FILE_BIT(PROC_FILE_ENVIRON);
 	look->ask.done = on_read;
@@ -425,11 +432,12 @@ void attach_scan_start(struct attach_scan *scan)
 	uv_timer_start(&scan->timer, on_timer, PERIOD_MS, PERIOD_MS);
 }
 
-void attach_scan_process(struct attach_scan *scan, pid_t pid,
+void attach_scan_process(struct attach_scan *scan, pid_t pid, uid_t asker,
 	void (*done)(enum attach_scan_result result, void *data), void *data)
 {
 	struct work *work = alloc_zeroed(1, sizeof *work);
 	work->pid = pid;
+	work->asker = asker;
 	work->done = done;
 	work->data = data;
 	queue(scan, work);

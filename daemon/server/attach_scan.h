@@ -33,9 +33,9 @@ int attach_scan_new(struct attach_scan **out, struct uv_loop_s *loop, struct ses
 struct attach_scan *attach_scan_free(struct attach_scan *scan);
 /* Begins: a first look at everything, then at what is new. */
 void attach_scan_start(struct attach_scan *scan);
-/* Looks at one process; `done` is called once from the loop, never from inside this function, and
+/* Looks at one process, at the cost of the user who asks; `done` is called once from the loop, never from inside this function, and
  * not after attach_scan_free. */
-void attach_scan_process(struct attach_scan *scan, pid_t pid,
+void attach_scan_process(struct attach_scan *scan, pid_t pid, uid_t asker,
 	void (*done)(enum attach_scan_result result, void *data), void *data);
 
 /* Forks that hold nothing but their parent's segment, as of the last look. */

@@ -87,6 +87,10 @@ unit_tests += tests/unit/server/test_map_places
 tests_unit_server_test_map_places_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_map_places_LDADD = $(server_test_all_ldadd)
 
+unit_tests += tests/unit/server/test_attach_scan
+tests_unit_server_test_attach_scan_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_attach_scan_LDADD = $(server_test_all_ldadd)
+
 unit_tests += tests/unit/server/test_process_reader
 tests_unit_server_test_process_reader_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_process_reader_LDADD = $(server_test_all_ldadd)
