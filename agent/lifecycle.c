@@ -51,6 +51,7 @@ static struct {
 	bool no_children;
 	bool no_objects;
 	bool has_socket_dir;
+	struct wire_ancestor line[1 + WIRE_ANCESTORS]; /* this process, its parent, ... */
 	char socket_dir[108]; /* as much as fits a socket's address; the program may change its
 				 environment */
 } kept;
@@ -157,6 +158,18 @@ static void keep(const struct settings *settings)
 	seccomp_state_read(&kept.seccomp);
 }
 
+/* What was born before is the parent's: settling comes before the first sample of a child's own. */
+static void begin_own_samples(uint64_t now_ns)
+{
+	for (unsigned i = WIRE_ANCESTORS; i > 0; i--)
+		kept.line[i] = kept.line[i - 1];
+	kept.line[0] = (struct wire_ancestor){
+		.load_ns = now_ns,
+		/* relaxed: no other thread of ours samples yet. */
+		.first_id = atomic_load_explicit(&lifecycle.map.next_id, memory_order_relaxed) + 1,
+	};
+}
+
 /* Makes the segment of this generation and hands it to a daemon, if one listens. */
 static int make_segment(
 	struct segment *segment, uint32_t generation, uint32_t flags, uint64_t now_ns)
@@ -175,11 +188,14 @@ static int make_segment(
 		.stack_count = lifecycle.stacks.stack_count,
 		.blocks = lifecycle.stacks.blocks,
 		.block_count = lifecycle.stacks.block_count,
+		.first_id = kept.line[0].first_id,
+		.ancestors = kept.line + 1,
 	};
 
 	int error = segment_create(segment, &facts);
 	if (error != 0)
 		return error;
+	kept.line[0].pid_hint = segment->header->pid_hint;
 	/* relaxed: nobody has the descriptor yet. */
 	atomic_store_explicit(&segment->header->map_levels, heap_map_levels_in_use(&lifecycle.map),
 		memory_order_relaxed);
@@ -221,6 +237,7 @@ static enum lifecycle_state set_up(void)
 	if (!make_map(&settings) || fork_word_make() != 0)
 		return LIFECYCLE_INERT;
 	runtime_look(!settings.no_python);
+	begin_own_samples(now_ns);
 	if (make_segment(segment, fork_word_generation(), WIRE_FLAG_FROM_START, now_ns) != 0)
 		return LIFECYCLE_INERT;
 	runtime_tell(segment);
@@ -283,6 +300,7 @@ static void settle(void)
 	uint64_t salt = atomic_load_explicit(&forks, memory_order_relaxed);
 
 	heap_map_settle(&lifecycle.map, generation);
+	begin_own_samples(now_ns);
 	resync_reset(&lifecycle.resync);
 	sampler_set_tick(SAMPLER_TICK);
 	thread_state.tid = 0; /* the parent's */

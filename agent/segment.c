@@ -100,6 +100,9 @@ static void describe(struct wire_header *header, const struct segment_facts *fac
 	header->stack_count = facts->stack_count;
 	header->blocks_address = (uintptr_t)facts->blocks;
 	header->block_count = facts->block_count;
+	header->first_id = facts->first_id;
+	for (unsigned i = 0; facts->ancestors && i < WIRE_ANCESTORS; i++)
+		header->ancestors[i] = facts->ancestors[i];
 	for (unsigned i = 0; i < sizeof version && i < sizeof header->agent_version - 1; i++)
 		header->agent_version[i] = version[i];
 }

@@ -37,6 +37,8 @@ struct segment_facts {
 	/* where the map and the stacks are, for a daemon that reads them itself */
 	const void *map, *stacks, *blocks;
 	uint32_t map_levels, stack_count, block_count;
+	uint64_t first_id;
+	const struct wire_ancestor *ancestors; /* WIRE_ANCESTORS of them, or NULL */
 };
 /* Makes the memfd. 0 or negative errno, then the segment is still private. No libc call that could
  * be cancelled or set errno. */

@@ -21,6 +21,7 @@ enum {
 	KEY_NATIVE_INTERNALS,
 	KEY_SINCE,
 	KEY_UNTIL,
+	KEY_TREE,
 	KEY_TIMEOUT
 };
 
@@ -37,6 +38,8 @@ static const struct cli_option options[] = {
 		"Python: show what the interpreter itself does, too"},
 	{KEY_SINCE, "since", "NAME", "only what was allocated after this mark (`spprofctl mark`)"},
 	{KEY_UNTIL, "until", "NAME", "only what was allocated before this mark"},
+	{KEY_TREE, "tree", NULL,
+		"PID and the processes forked from it as one; what they inherited counts once"},
 	{KEY_TIMEOUT, "timeout", "S",
 		"wait at most S seconds for symbol names (default 2, at most 30)"},
 	{0},
@@ -102,6 +105,9 @@ static int set_option(struct arguments *arguments, int key, const char *value)
 		return set_mark("since", value, &arguments->request.since);
 	case KEY_UNTIL:
 		return set_mark("until", value, &arguments->request.until);
+	case KEY_TREE:
+		arguments->request.descendants = true;
+		return CTL_OK;
 	default:
 		return set_timeout(value, &arguments->request.timeout_ms);
 	}
@@ -146,9 +152,10 @@ static void say_next_step(
 	} else if (in_terminal &&
 		   arguments->request.format == SPPROF__V1__SNAPSHOT_REQUEST__FORMAT__TEXT) {
 		_cleanup_free_ char *invocation = link_invocation(ctl);
-		message_print("whole stacks, for https://www.speedscope.app: %s snapshot %d -o "
+		message_print("whole stacks, for https://www.speedscope.app: %s snapshot %d %s-o "
 			      "heap.speedscope.json",
-			invocation, (int)arguments->request.pid);
+			invocation, (int)arguments->request.pid,
+			arguments->request.descendants ? "--tree " : "");
 	}
 }
 

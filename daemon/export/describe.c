@@ -13,6 +13,10 @@ void describe_process(struct buffer *out, const struct snapshot *snapshot)
 	utf8_append_ascii(out, snapshot->comm);
 	buffer_printf(
 		out, "[%" PRId32 "]%s", snapshot->pid, snapshot->quality.exited ? " (exited)" : "");
+	uint32_t others = snapshot->family.descendants;
+	if (others > 0)
+		buffer_printf(out, " and %" PRIu32 " process%s forked from it", others,
+			others == 1 ? "" : "es");
 }
 
 void describe_losses(struct buffer *out, const struct snapshot *snapshot)

@@ -154,6 +154,22 @@ static void put_window(struct encoder *e)
 	json_writer_close(&e->json, '}');
 }
 
+static void put_family(struct encoder *e)
+{
+	const struct snapshot_family *family = &e->snapshot->family;
+	struct columns inherited = COLUMNS_INIT;
+	if (family->processes == 0 && family->inherited.samples == 0)
+		return;
+	json_writer_break(&e->json);
+	json_writer_open(&e->json, "family", '{');
+	put_count(&e->json, "processes", family->processes > 0 ? family->processes : 1);
+	put_count(&e->json, "left_out", family->left_out);
+	put_sum(e, "inherited", &family->inherited, &inherited);
+	put_count(&e->json, "heirs", family->processes > 0 ? family->heirs : 1);
+	put_count(&e->json, "unmatched_samples", family->unmatched);
+	json_writer_close(&e->json, '}');
+}
+
 static void put_header(struct encoder *e)
 {
 	const struct snapshot *snapshot = e->snapshot;
@@ -171,6 +187,7 @@ static void put_header(struct encoder *e)
 	put_quality(e);
 	put_totals(e);
 	put_window(e);
+	put_family(e);
 }
 
 static void put_modules(struct encoder *e)

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include "base/buffer.h"
+#include "export/describe.h"
 #include "export/human.h"
 #include "export/utf8.h"
 #include "model/snapshot.h"
@@ -37,7 +38,9 @@ static void note_exit(const struct writer *w)
 	if (!w->snapshot->quality.exited)
 		return;
 	begin(w);
-	buffer_puts(w->out, "the process is gone, this is its last state\n");
+	buffer_puts(w->out, w->snapshot->family.descendants > 0
+				    ? "the process is gone, its descendants are not\n"
+				    : "the process is gone, this is its last state\n");
 }
 
 static void note_window(const struct writer *w)
@@ -197,6 +200,46 @@ static void note_folded(const struct writer *w)
 		" went to [other] at spprofd's memory bound; a larger SPPROF_RATE needs less\n");
 }
 
+static void note_family(const struct writer *w)
+{
+	const struct snapshot_family *family = &w->snapshot->family;
+	if (family->inherited.samples == 0)
+		return;
+	begin(w);
+	describe_bytes(w->out, &family->inherited, w->snapshot);
+	if (family->processes == 0) {
+		buffer_puts(w->out, " of what lives was inherited by fork; a snapshot of the "
+				    "parent with --tree counts it once\n");
+		return;
+	}
+	buffer_puts(w->out, " lives in more than one process, inherited by ");
+	put_count(w, family->heirs, "of them", "of them");
+	buffer_puts(w->out, " and counted once\n");
+}
+
+static void note_family_limits(const struct writer *w)
+{
+	const struct snapshot_family *family = &w->snapshot->family;
+	if (family->left_out > 0) {
+		begin(w);
+		put_count(w, family->left_out, "descendant is", "descendants are");
+		buffer_puts(
+			w->out, " left out: of another user, or past the first 256 processes\n");
+	}
+	if (family->processes > 0 && family->interval_least_bytes < w->snapshot->interval_bytes) {
+		begin(w);
+		buffer_puts(w->out, "the processes differ in their intervals, the smallest is ");
+		human_bytes(w->out, family->interval_least_bytes);
+		buffer_putc(w->out, '\n');
+	}
+	if (family->unmatched > 0) {
+		begin(w);
+		put_count(w, family->unmatched, "inherited sample", "inherited samples");
+		buffer_puts(
+			w->out, " may be counted more than once: there are too many to compare\n");
+	}
+}
+
 void text_notes_put(struct buffer *out, const struct snapshot *snapshot,
 	const struct text_notes_options *options)
 {
@@ -206,6 +249,8 @@ void text_notes_put(struct buffer *out, const struct snapshot *snapshot,
 	note_unconfirmed(&w);
 	note_losses(&w);
 	note_late_start(&w);
+	note_family(&w);
+	note_family_limits(&w);
 	note_few_samples(&w);
 	note_stacks(&w);
 	note_unresolved(&w);

@@ -160,6 +160,7 @@ static void fill_info(
 		.load_ns = header->load_ns,
 		.interval_bytes = header->interval_bytes,
 		.minor = header->minor,
+		.first_id = header->first_id,
 	};
 	info->places = (struct segment_map_places){
 		.map_address = header->map_address,
@@ -170,6 +171,12 @@ static void fill_info(
 		.max_levels = header->map_max_levels,
 		.generation = header->generation,
 	};
+	for (unsigned i = 0; i < WIRE_ANCESTORS; i++)
+		info->ancestors[i] = (struct segment_map_ancestor){
+			.load_ns = header->ancestors[i].load_ns,
+			.first_id = header->ancestors[i].first_id,
+			.pid_hint = header->ancestors[i].pid_hint,
+		};
 	copy_version(info->agent_version, header->agent_version, sizeof(header->agent_version));
 }
 

@@ -24,8 +24,15 @@ struct segment_map_places {
 	uint32_t generation;
 };
 
+/* As struct wire_ancestor: claims. */
+struct segment_map_ancestor {
+	uint64_t load_ns, first_id;
+	uint32_t pid_hint;
+};
+
 /* A private copy of what the worker says of itself. The geometry, interval_bytes (0 < T <= 2^62)
- * and agent_version (printable ASCII) are checked; load_ns, flags, pid_hint and places are claims.
+ * and agent_version (printable ASCII) are checked; load_ns, flags, pid_hint, places,
+ * first_id and ancestors are claims.
  */
 struct segment_info {
 	dev_t device;
@@ -39,6 +46,8 @@ struct segment_info {
 	bool drained_before; /* an earlier daemon took records from it: what they said is gone */
 	char agent_version[33];
 	struct segment_map_places places;
+	uint64_t first_id;
+	struct segment_map_ancestor ancestors[WIRE_ANCESTORS];
 };
 
 /* Plain copy of struct wire_counters and the digest words: claims, any value. */

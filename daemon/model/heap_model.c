@@ -440,8 +440,22 @@ void heap_model_totals(const struct heap_model *model, struct heap_totals *out)
 	out->digest = live_set_digest(&model->live);
 }
 
+static bool always(const struct heap_birth *entry, void *data)
+{
+	(void)entry;
+	(void)data;
+	return true;
+}
+
 void heap_model_sums(const struct heap_model *model, struct estimate_sum *live,
 	struct estimate_sum *cumulative, uint32_t stacks)
+{
+	heap_model_sums_of(model, always, NULL, live, cumulative, stacks);
+}
+
+void heap_model_sums_of(const struct heap_model *model,
+	bool (*counts)(const struct heap_birth *entry, void *data), void *data,
+	struct estimate_sum *live, struct estimate_sum *cumulative, uint32_t stacks)
 {
 	memset(live, 0, stacks * sizeof(live[0]));
 	memset(cumulative, 0, stacks * sizeof(cumulative[0]));
@@ -451,6 +465,8 @@ void heap_model_sums(const struct heap_model *model, struct estimate_sum *live,
 		bool lives = !live_set_is_ghost(&model->live, entry);
 		bool summed = entry->told == TOLD_BIRTH;
 		struct estimate_sum one = {0};
+		if (lives && !counts(entry, data))
+			continue;
 		if (summed && lives)
 			estimate_add(&live[stack], entry->size_bytes, entry->interval_bytes);
 		if (summed)

@@ -128,6 +128,11 @@ void heap_model_totals(const struct heap_model *model, struct heap_totals *out);
  * element 0. */
 void heap_model_sums(const struct heap_model *model, struct estimate_sum *live,
 	struct estimate_sum *cumulative, uint32_t stacks);
+/* The same, without those that live and are not counted: `counts` is asked once for each that lives. One that its
+ * BIRTH told of stays in the cumulative sums. */
+void heap_model_sums_of(const struct heap_model *model,
+	bool (*counts)(const struct heap_birth *entry, void *data), void *data,
+	struct estimate_sum *live, struct estimate_sum *cumulative, uint32_t stacks);
 void heap_model_each_live(const struct heap_model *model,
 	void (*visit)(const struct heap_birth *entry, void *data), void *data);
 /* An id that no sample which has been told of has, nor any with a lower one than that. */

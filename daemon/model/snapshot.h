@@ -65,6 +65,19 @@ struct snapshot_window {
 	bool complete;		     /* the cumulative sums have what was freed, too */
 };
 
+/* What was inherited by a fork. In the snapshot of a forked process: what it has had since then. In that of several
+ * processes: what more than one of them has, counted once in all sums. */
+struct snapshot_family {
+	uint32_t processes;   /* in this snapshot, where it was asked for descendants; else 0 */
+	uint32_t descendants; /* of these, all but the one that was asked for */
+	uint32_t left_out;    /* descendants that are not in it */
+	uint32_t heirs;	      /* processes that have inherited some of `inherited` */
+	uint32_t unconfirmed; /* processes */
+	uint64_t unmatched;   /* samples that may be counted more than once */
+	double interval_least_bytes;   /* of several; snapshot->interval_bytes is the largest */
+	struct estimate_sum inherited; /* live */
+};
+
 struct snapshot_quality {
 	bool from_start;       /* the daemon has seen every record since the agent loaded */
 	bool unconfirmed;      /* losses, or a late start, that no resync has repaired */
@@ -94,6 +107,7 @@ struct snapshot {
 	double interval_bytes; /* T in force */
 	struct snapshot_quality quality;
 	struct snapshot_window window;
+	struct snapshot_family family;
 	struct estimate_sum live, cumulative; /* totals */
 	struct snapshot_site *sites;	      /* owns; sorted by live.bytes, descending */
 	uint32_t site_count;

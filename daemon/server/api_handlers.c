@@ -9,6 +9,7 @@
 #include "server/api_handlers.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@
 #include "server/attach_scan.h"
 #include "server/counter_list.h"
 #include "server/daemon_counters.h"
+#include "server/family.h"
 #include "server/process_handle.h"
 #include "server/process_info.h"
 #include "server/process_list.h"
@@ -61,6 +63,7 @@ struct inquiry {
 	struct session *session; /* owns a reference, once found */
 	struct snapshot_request snapshot;
 	char *mark, *since, *until; /* own; names of marks */
+	bool descendants;
 	void (*proceed)(struct inquiry *inquiry);
 };
 
@@ -271,6 +274,9 @@ static void take_snapshot(struct inquiry *inquiry)
 	if (!find_mark(inquiry, inquiry->since, &scope->since_id) ||
 		!find_mark(inquiry, inquiry->until, &scope->until_id))
 		return;
+	if (inquiry->descendants)
+		family_init(&inquiry->snapshot.family, inquiry->handlers->parts.table,
+			inquiry->session, api_call_peer(inquiry->call));
 	inquiry->snapshot.session = inquiry->session;
 	inquiry->snapshot.wanted = is_wanted;
 	inquiry->snapshot.done = on_snapshot;
@@ -285,6 +291,12 @@ static const enum export_format formats[] = {
 	[SPPROF__V1__SNAPSHOT_REQUEST__FORMAT__COLLAPSED] = EXPORT_COLLAPSED,
 	[SPPROF__V1__SNAPSHOT_REQUEST__FORMAT__SPEEDSCOPE] = EXPORT_SPEEDSCOPE,
 };
+
+static bool is_for_one(const Spprof__V1__SnapshotRequest *request)
+{
+	return request->since_id > 0 || request->until_id > 0 || *request->since != '\0' ||
+	       *request->until != '\0' || request->tid > 0 || request->samples;
+}
 
 static void handle_snapshot(struct api_handlers *handlers, struct api_call *call,
 	const Spprof__V1__SnapshotRequest *request)
@@ -301,6 +313,12 @@ static void handle_snapshot(struct api_handlers *handlers, struct api_call *call
 			(int)request->format);
 		return;
 	}
+	if (request->descendants && is_for_one(request)) {
+		api_call_refuse(call, INVALID,
+			"marks, sample ids and threads are a process's own: ask for each process "
+			"by itself");
+		return;
+	}
 	if (api.held_bytes > MAX_HELD_BYTES) {
 		api_call_refuse(call, INTERNAL,
 			"clients have left too many answers untaken; try again later");
@@ -310,6 +328,7 @@ static void handle_snapshot(struct api_handlers *handlers, struct api_call *call
 	inquiry->since = alloc_strdup(request->since);
 	inquiry->until = alloc_strdup(request->until);
 	uint32_t timeout = request->timeout_ms > 0 ? request->timeout_ms : DEFAULT_TIMEOUT_MS;
+	inquiry->descendants = request->descendants;
 	inquiry->snapshot = (struct snapshot_request){
 		.format = formats[request->format],
 		.options = {.top = request->top,

@@ -78,6 +78,8 @@ libspserver_la_SOURCES += \
 	daemon/server/daemon_counters.c daemon/server/daemon_counters.h \
 	daemon/server/module_files.c daemon/server/module_files.h \
 	daemon/server/process_list.c daemon/server/process_list.h \
+	daemon/server/family.c daemon/server/family.h \
+	daemon/server/family_ledger.c daemon/server/family_ledger.h \
 	daemon/server/session_counters.c daemon/server/session_counters.h \
 	daemon/server/session_marks.c daemon/server/session_marks.h \
 	daemon/server/session_python.c daemon/server/session_python.h \

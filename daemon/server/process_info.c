@@ -68,6 +68,8 @@ int process_info_parse_status(const char *text, struct process_info *out)
 		return -EBADMSG;
 	out->uid = effective;
 	out->single_uid = real == effective && effective == saved;
+	field = status_field(text, "PPid");
+	out->parent_pid = field != NULL ? (pid_t)strtol(field, NULL, 10) : 0;
 	out->inner_pid = 0;
 	field = status_field(text, "NSpid");
 	char *end;

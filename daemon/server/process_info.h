@@ -12,6 +12,7 @@ struct process_texts;
 struct process_info {
 	uid_t uid;	    /* effective */
 	bool single_uid;    /* real, effective and saved uid are the same */
+	pid_t parent_pid;   /* 0: unknown, or it is not in our pid namespace */
 	pid_t inner_pid;    /* in the process's own pid namespace; 0: unknown */
 	char comm[64];	    /* "" if unknown */
 	char *exe;	    /* owns; "" if unknown */
@@ -24,7 +25,7 @@ extern const uint32_t process_info_files;
 int process_info_of(const struct process_texts *texts, struct process_info *out);
 void process_info_deinit(struct process_info *info);
 
-/* Fills uid, single_uid and inner_pid from the text of /proc/PID/status: 0 or -EBADMSG. */
+/* Fills uid, single_uid, parent_pid and inner_pid from the text of /proc/PID/status: 0 or -EBADMSG. */
 int process_info_parse_status(const char *text, struct process_info *out);
 /* Of the text of /proc/PID/comm. */
 void process_info_set_comm(struct process_info *info, const char *text);

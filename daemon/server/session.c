@@ -102,6 +102,7 @@ static void unlock_segment(struct session *session)
 static void describe_identity(struct session *session)
 {
 	const struct process_info *info = &session->identity.info;
+	session->facts.parent_pid = info->parent_pid;
 	session->facts.uid = info->uid;
 	session->facts.single_uid = info->single_uid;
 	session->facts.comm = info->comm;

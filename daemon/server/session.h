@@ -59,6 +59,7 @@ struct session_means {
 struct session_facts { /* constant but for `state`, what an exec changes, and what is learnt late;
 			* strings are printable */
 	pid_t pid;
+	pid_t parent_pid; /* by the kernel, when it was attached; 0: unknown */
 	uid_t uid;
 	bool single_uid; /* the process runs under this uid alone */
 	enum session_state state;

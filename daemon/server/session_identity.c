@@ -54,8 +54,10 @@ void session_identity_deinit(struct session_identity *identity)
 
 void session_identity_forget(struct session_identity *identity, uid_t uid)
 {
+	pid_t parent = identity->info.parent_pid; /* that stays */
 	process_info_deinit(&identity->info);
-	identity->info = (struct process_info){.uid = uid, .single_uid = true};
+	identity->info =
+		(struct process_info){.uid = uid, .single_uid = true, .parent_pid = parent};
 	identity->image = (struct process_image){.start_ticks = identity->image.start_ticks};
 }
 

@@ -357,10 +357,16 @@ void session_table_each(const struct session_table *table,
 bool session_table_catch_up(
 	struct session_table *table, struct session *session, void (*done)(void *data), void *data)
 {
+	session_hurry(session);
+	return session_table_drain(table, session, done, data);
+}
+
+bool session_table_drain(
+	struct session_table *table, struct session *session, void (*done)(void *data), void *data)
+{
 	for (struct entry *entry = table->entries; entry != NULL; entry = entry->next) {
 		if (entry->session != session || entry->task == NULL)
 			continue;
-		session_hurry(session);
 		drain_scheduler_request(entry->task, done, data);
 		return true;
 	}

@@ -44,6 +44,9 @@ void session_table_each(const struct session_table *table,
  * model holds all that was written until now, or the session was removed. */
 bool session_table_catch_up(
 	struct session_table *table, struct session *session, void (*done)(void *data), void *data);
+/* The same for whoever has called session_hurry already. */
+bool session_table_drain(
+	struct session_table *table, struct session *session, void (*done)(void *data), void *data);
 /* The same for all of them, before a clean end; false: nothing is attached. */
 bool session_table_catch_up_all(struct session_table *table, void (*done)(void *data), void *data);
 

@@ -4,6 +4,10 @@
  *   queued -> catch_up -> collect -> open_files -> resolve -> finish -> encode (pool thread) ->
  * done
  *
+ * Of a family each member goes from catch_up to finish in its turn; what it gave is merged on the pool thread before the
+ * next one begins, so one of them is held at a time besides the merged one. Only the samples that were not counted in an
+ * earlier member count.
+ *
  * One deadline covers opening and resolving: when it passes, the build goes on with the names it
  * has. The builder may be freed at any step; a build then ends at its next callback.
  */
@@ -18,6 +22,9 @@
 #include "base/alloc.h"
 #include "base/buffer.h"
 #include "model/snapshot.h"
+#include "model/snapshot_merge.h"
+#include "server/family.h"
+#include "server/family_ledger.h"
 #include "server/module_files.h"
 #include "server/session.h"
 #include "server/session_table.h"
@@ -30,7 +37,10 @@
 struct build {
 	struct snapshot_builder *builder; /* NULL: freed meanwhile */
 	struct build *next;
-	struct snapshot_request request; /* session: owns a reference */
+	struct snapshot_request request; /* session: owns a reference; family: owns */
+	uint32_t member;		 /* of the family, whose turn it is */
+	struct family_ledger *ledger;	 /* owns; NULL: no family */
+	struct snapshot_merge *merge;	 /* owns; NULL: no family */
 	uv_timer_t deadline;
 	uint64_t deadline_ms;	     /* on the loop's clock */
 	uint64_t opening, resolving; /* handles; 0: not in that step */
@@ -78,6 +88,9 @@ static void on_build_closed(uv_handle_t *deadline)
 {
 	struct build *build = deadline->data;
 	session_unref(build->request.session);
+	family_deinit(&build->request.family);
+	family_ledger_free(build->ledger);
+	snapshot_merge_free(build->merge);
 	snapshot_draft_free(build->draft);
 	snapshot_free(build->snapshot);
 	buffer_deinit(&build->body);
@@ -114,19 +127,61 @@ static void end_build(struct build *build)
 	free_build(build);
 }
 
-/* On a pool thread. */
+static bool is_last(const struct build *build)
+{
+	return build->member + 1 >= build->request.family.count;
+}
+
+static void describe_family(struct build *build)
+{
+	struct family_ledger_sums sums;
+	struct snapshot_family *family = &build->snapshot->family;
+	family_ledger_sums(build->ledger, &sums);
+	family->left_out = build->request.family.left_out;
+	family->heirs = sums.heirs;
+	family->unmatched = sums.unmatched;
+	family->inherited = sums.shared;
+}
+
+/* On a pool thread, as the next. The ledger has seen the last member by then. */
+static void merge(struct build *build)
+{
+	snapshot_merge_add(build->merge, build->snapshot);
+	build->snapshot = snapshot_free(build->snapshot);
+	if (!is_last(build))
+		return;
+	build->snapshot = snapshot_merge_finish(build->merge);
+	describe_family(build);
+}
+
 static void encode(uv_work_t *work)
 {
 	struct build *build = work->data;
+	if (build->merge != NULL)
+		merge(build);
+	if (build->snapshot == NULL)
+		return;
 	build->result = export_snapshot(
 		build->snapshot, build->request.format, &build->request.options, &build->body);
 	build->snapshot = snapshot_free(build->snapshot);
 }
 
+static void begin(struct build *build);
+
 static void after_encode(uv_work_t *work, int status)
 {
+	struct build *build = work->data;
 	(void)status;
-	end_build(work->data);
+	if (build->builder == NULL || build->result < 0 || is_last(build)) {
+		end_build(build);
+		return;
+	}
+	build->member++;
+	session_unref(build->request.session);
+	build->request.session = session_ref(build->request.family.members[build->member]);
+	free(TAKE(build->unopened));
+	build->unopened_count = 0;
+	begin(build);
 }
 
 static void finish(struct build *build)
@@ -216,17 +271,29 @@ static void open_files(struct build *build)
 	free(infos);
 }
 
+static void begin_member(struct build *build)
+{
+	const struct family *family = &build->request.family;
+	build->request.scope.nothing =
+		family->count > 1 && session_facts(build->request.session)->state == SESSION_EXITED;
+	family_ledger_begin(
+		build->ledger, build->request.session, family_has_heirs(family, build->member));
+}
+
 /* The model is at the end of a round. */
 static void collect(struct build *build)
 {
-	build->deadline_ms = uv_now(build->builder->loop) + build->request.timeout_ms;
+	if (build->member == 0)
+		build->deadline_ms = uv_now(build->builder->loop) + build->request.timeout_ms;
+	if (build->ledger != NULL)
+		begin_member(build);
 	build->result =
 		snapshot_draft_new(&build->draft, build->request.session, &build->request.scope);
 	if (build->result < 0) {
 		end_build(build);
 		return;
 	}
-	uv_timer_start(&build->deadline, on_deadline, build->request.timeout_ms, 0);
+	uv_timer_start(&build->deadline, on_deadline, time_left(build), 0);
 	find_opened(build);
 	if (build->unopened_count > 0)
 		open_files(build);
@@ -252,7 +319,12 @@ static void begin(struct build *build)
 		end_build(build);
 		return;
 	}
-	if (!session_table_catch_up(
+	/* All of a family are hurried at once, so that this takes a second in all, and not in each. */
+	for (uint32_t i = 0; build->member == 0 && i < request->family.count; i++)
+		session_hurry(request->family.members[i]);
+	if (build->member == 0)
+		session_hurry(request->session);
+	if (!session_table_drain(
 		    build->builder->table, build->request.session, on_caught_up, build))
 		collect(build);
 }
@@ -278,6 +350,11 @@ void snapshot_builder_start(
 	build->builder = builder;
 	build->request = *request;
 	build->request.session = session_ref(request->session);
+	if (request->family.count > 0) {
+		family_ledger_new(&build->ledger);
+		snapshot_merge_new(&build->merge, SNAPSHOT_DRAFT_MAX_TEXT);
+		build->request.scope.ledger = build->ledger;
+	}
 	uv_timer_init(builder->loop, &build->deadline);
 	build->deadline.data = build;
 	struct build **end = &builder->queue;

@@ -1,12 +1,13 @@
 /*
- * From a session to the bytes of a file: catches up with the rings, copies the model, opens the
- * binaries, waits for names at most so long, encodes on a pool thread. Nothing blocks the loop. Few
+ * From a session, or a family of them, to the bytes of a file: catches up with the rings, copies the
+ * model, opens the binaries, waits for names at most so long, encodes on a pool thread. Nothing blocks the loop. Few
  * are under way at a time, the others wait in order. One thread (the loop's).
  */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 #include "export/export.h"
+#include "server/family.h"
 #include "server/snapshot_scope.h"
 
 struct buffer;
@@ -25,6 +26,7 @@ struct snapshot_builder *snapshot_builder_free(struct snapshot_builder *builder)
 
 struct snapshot_request {
 	struct session *session; /* borrowed during the call */
+	struct family family;	 /* taken over: of these, in one snapshot; count 0: of `session` */
 	enum export_format format;
 	struct export_options options;
 	struct snapshot_scope scope;

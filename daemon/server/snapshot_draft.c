@@ -290,6 +290,7 @@ int snapshot_draft_new(
 	memset(draft->module_numbers, 0xff, (modules + 1) * sizeof *draft->module_numbers);
 	collect_sites(draft, session, scope);
 	draft->snapshot->window = snapshot_scope_window(scope, session_heap(session));
+	draft->snapshot->family.inherited = snapshot_scope_inherited(scope, session);
 	collect_codes(draft, session);
 	describe(draft, session);
 	*out = draft;

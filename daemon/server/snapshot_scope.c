@@ -9,6 +9,8 @@
 #include "model/estimate.h"
 #include "model/heap_model.h"
 #include "model/snapshot.h"
+#include "server/family_ledger.h"
+#include "server/session.h"
 #include "server/wall_clock.h"
 
 static bool is_window(const struct snapshot_scope *scope)
@@ -29,9 +31,9 @@ struct snapshot_window snapshot_scope_window(
 	};
 }
 
-static bool has(const struct snapshot_scope *scope, const struct heap_birth *entry)
+bool snapshot_scope_has(const struct snapshot_scope *scope, const struct heap_birth *entry)
 {
-	return entry->id >= scope->since_id &&
+	return !scope->nothing && entry->id >= scope->since_id &&
 	       (scope->until_id == 0 || entry->id < scope->until_id) &&
 	       (scope->thread == 0 || entry->tid == scope->thread);
 }
@@ -45,7 +47,7 @@ struct summing {
 static void add_to_sum(const struct heap_birth *entry, void *data)
 {
 	const struct summing *summing = data;
-	if (has(summing->scope, entry))
+	if (snapshot_scope_has(summing->scope, entry))
 		estimate_add(&summing->sums[entry->stack < summing->stacks ? entry->stack : 0],
 			entry->size_bytes, entry->interval_bytes);
 }
@@ -59,6 +61,16 @@ static void add_dead_to_sum(const struct heap_birth *entry, uint64_t time_ns, vo
 void snapshot_scope_sums(const struct snapshot_scope *scope, const struct heap_model *heap,
 	struct estimate_sum *live, struct estimate_sum *cumulative, uint32_t stacks)
 {
+	if (scope->nothing) {
+		memset(live, 0, stacks * sizeof *live);
+		memset(cumulative, 0, stacks * sizeof *cumulative);
+		return;
+	}
+	if (scope->ledger != NULL) {
+		heap_model_sums_of(
+			heap, family_ledger_counts, scope->ledger, live, cumulative, stacks);
+		return;
+	}
 	if (!is_window(scope)) {
 		heap_model_sums(heap, live, cumulative, stacks);
 		return;
@@ -70,6 +82,29 @@ void snapshot_scope_sums(const struct snapshot_scope *scope, const struct heap_m
 	summing.sums = cumulative;
 	if (heap_model_death_log(heap) != NULL)
 		death_log_each(heap_model_death_log(heap), add_dead_to_sum, &summing);
+}
+
+struct inheritance {
+	const struct session *session;
+	const struct snapshot_scope *scope;
+	struct estimate_sum sum;
+};
+
+static void add_inherited(const struct heap_birth *entry, void *data)
+{
+	struct inheritance *inheritance = data;
+	if (snapshot_scope_has(inheritance->scope, entry) &&
+		family_ledger_is_inherited(inheritance->session, entry))
+		estimate_add(&inheritance->sum, entry->size_bytes, entry->interval_bytes);
+}
+
+struct estimate_sum snapshot_scope_inherited(
+	const struct snapshot_scope *scope, const struct session *session)
+{
+	struct inheritance inheritance = {.session = session, .scope = scope};
+	if ((session_segment(session)->flags & WIRE_FLAG_FORKED) && !scope->nothing)
+		heap_model_each_live(session_heap(session), add_inherited, &inheritance);
+	return inheritance.sum;
 }
 
 struct listing {
@@ -112,7 +147,7 @@ static struct snapshot_sample *add(struct listing *listing, const struct heap_bi
 static void add_live(const struct heap_birth *entry, void *data)
 {
 	struct listing *listing = data;
-	if (has(listing->scope, entry))
+	if (snapshot_scope_has(listing->scope, entry))
 		add(listing, entry);
 }
 
@@ -120,7 +155,7 @@ static void add_live(const struct heap_birth *entry, void *data)
 static void add_dead(const struct heap_birth *entry, uint64_t time_ns, void *data)
 {
 	struct listing *listing = data;
-	if (has(listing->scope, entry))
+	if (snapshot_scope_has(listing->scope, entry))
 		add(listing, entry)->freed_unix_ns = unix_time(listing, time_ns);
 }
 

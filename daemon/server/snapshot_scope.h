@@ -5,9 +5,12 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "model/estimate.h"
 
-struct estimate_sum;
+struct family_ledger;
+struct heap_birth;
 struct heap_model;
+struct session;
 struct snapshot;
 struct snapshot_window;
 
@@ -16,14 +19,21 @@ struct snapshot_scope {
 	uint32_t thread;	     /* 0: all */
 	bool internals;		     /* with the interpreter's own frames */
 	bool samples;
+	struct family_ledger *ledger; /* borrows; says what counts, once per snapshot; NULL: all */
+	bool nothing;		      /* of a process that has ended, among others that live */
 };
 
 /* What the snapshot says of it. */
 struct snapshot_window snapshot_scope_window(
 	const struct snapshot_scope *scope, const struct heap_model *heap);
+/* Whether a sample lies in the window, as far as there is one. */
+bool snapshot_scope_has(const struct snapshot_scope *scope, const struct heap_birth *entry);
 /* As heap_model_sums. In a window the cumulative sums have what lives and what the death log knows. */
 void snapshot_scope_sums(const struct snapshot_scope *scope, const struct heap_model *heap,
 	struct estimate_sum *live, struct estimate_sum *cumulative, uint32_t stacks);
+/* What of it lived when the process was forked. */
+struct estimate_sum snapshot_scope_inherited(
+	const struct snapshot_scope *scope, const struct session *session);
 /* Copies the samples if they are asked for; in a window those that were freed, too, as far as they are known. `sites`, of `stacks` elements, says at which site
  * of the snapshot a stack is; those past it are at that of element 0. */
 void snapshot_scope_list(const struct snapshot_scope *scope, const struct heap_model *heap,

@@ -17,6 +17,7 @@ preload_tests = \
 	tests/integration/test_python_end_to_end.py \
 	tests/integration/test_python_lines.py \
 	tests/integration/test_python_objects.py \
+	tests/integration/test_prefork.py \
 	tests/integration/test_python_stacks.py \
 	tests/integration/test_bad_input.py \
 	tests/integration/test_quickstart.sh \
@@ -38,6 +39,7 @@ EXTRA_DIST += $(preload_tests)
 endif
 EXTRA_DIST += tests/integration/profiled.py tests/integration/audited_programs.py tests/integration/worker_segment.py \
 	tests/programs/python_kinds.py tests/programs/python_leak.py tests/programs/python_objects.py \
+	tests/programs/prefork_app.py tests/programs/fork_tree.py \
 	tests/integration/endurance.py tests/integration/ground_truth_stats.py \
 	tests/integration/real_suites.py tests/integration/suite_kinds.py tests/integration/suite_sources.py tests/integration/test_completeness.py
 

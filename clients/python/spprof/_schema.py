@@ -106,6 +106,7 @@ MESSAGES: Dict[str, Dict[int, Field]] = {
         13: ("samples", "bool", "", False),
         14: ("since", "string", "", False),
         15: ("until", "string", "", False),
+        16: ("descendants", "bool", "", False),
     },
     "SnapshotResponse": {
         1: ("data", "bytes", "", False),

@@ -43,7 +43,7 @@
 
 #define WIRE_MAGIC         UINT64_C(0x314745534650505a) /* first bytes of every segment */
 #define WIRE_MAJOR         2u
-#define WIRE_MINOR         0u
+#define WIRE_MINOR         1u
 #define WIRE_MEMFD_NAME    "spprof-segment" /* /proc/PID/fd/N reads "/memfd:spprof-segment (deleted)" */
 #define WIRE_MAX_RINGS     32u
 #define WIRE_MIN_RING_SIZE (16u << 10)
@@ -112,6 +112,16 @@ enum wire_control_flags {
 #define WIRE_EPOCH_MAX   ((1u << 20) - 1) /* after it comes 1 */
 #define WIRE_SLICE_SLOTS 64u              /* of the map, told again in one turn at most */
 
+/* A process whose map a forked child has inherited: what its own segment says, zero where there is none. */
+struct wire_ancestor {
+	uint64_t load_ns;
+	uint64_t first_id;
+	uint32_t pid_hint;
+	uint32_t reserved;
+};
+
+#define WIRE_ANCESTORS 4u /* that are told; older ones are forgotten */
+
 struct wire_header {
 	/* geometry and identity; immutable once the descriptor has left the agent */
 	uint64_t magic;
@@ -135,7 +145,11 @@ struct wire_header {
 	uint32_t block_count;    /* struct wire_stack_block at blocks_address */
 	uint32_t map_max_levels; /* that memory was reserved for */
 	uint32_t generation;     /* the mark of entries announced through this segment; rises with each fork */
-	uint8_t reserved0[128];
+	/* Since minor 1. Entries of the map with lower ids were inherited: each from the nearest ancestor whose first_id is
+	 * not above its id. 0: not told. */
+	uint64_t first_id;
+	struct wire_ancestor ancestors[WIRE_ANCESTORS]; /* the parent first */
+	uint8_t reserved0[24];
 
 	_Alignas(256) struct wire_counters counters;
 	uint8_t reserved1[512 - sizeof(struct wire_counters)];
@@ -181,6 +195,7 @@ enum wire_flags {
 	WIRE_FLAG_FORKED = 1u << 1,     /* the maker is a forked child: its map has entries that it inherited */
 };
 
+_Static_assert(sizeof(struct wire_ancestor) == 24, "an ancestor takes 24 bytes");
 _Static_assert(sizeof(struct wire_counters) <= 512, "counters outgrew their area");
 _Static_assert(offsetof(struct wire_header, counters) == 256, "counters begin at 256");
 _Static_assert(offsetof(struct wire_header, live_count) == 768, "digest has its own lines");

@@ -236,6 +236,49 @@ START_TEST(collapsed_lines_are_sorted_bytewise_unique_and_add_up)
 }
 END_TEST
 
+static void check_text(struct snapshot *snapshot, enum export_format format, const char *expected)
+{
+	struct buffer out = BUFFER_INIT;
+	ck_assert_int_eq(export_snapshot(snapshot, format, NULL, &out), 0);
+	buffer_putc(&out, '\0');
+	ck_assert_msg(strstr((const char *)out.data, expected) != NULL, "no %s", expected);
+	buffer_deinit(&out);
+}
+
+START_TEST(several_processes_are_told_as_such)
+{
+	struct snapshot *snapshot = fixture_redis();
+	snapshot->family = (struct snapshot_family){.processes = 9,
+		.descendants = 8,
+		.left_out = 2,
+		.heirs = 7,
+		.unmatched = 1,
+		.interval_least_bytes = 65536};
+	estimate_add(&snapshot->family.inherited, 1 << 20, 524288);
+	check_text(snapshot, EXPORT_TEXT, "redis-server[4242] and 8 processes forked from it: ");
+	check_text(snapshot, EXPORT_TEXT,
+		" lives in more than one process, inherited by 7 of them and counted once\n");
+	check_text(snapshot, EXPORT_TEXT,
+		"2 descendants are left out: of another user, or past the first 256 processes\n");
+	check_text(snapshot, EXPORT_TEXT, "differ in their intervals, the smallest is 64.0 KiB\n");
+	check_text(snapshot, EXPORT_TEXT, "1 inherited sample may be counted more than once");
+	check_text(snapshot, EXPORT_JSON, "\"family\":{\"processes\":9,\"left_out\":2,");
+	snapshot->quality.exited = true;
+	check_text(snapshot, EXPORT_TEXT, "the process is gone, its descendants are not\n");
+	snapshot_free(snapshot);
+}
+END_TEST
+
+START_TEST(a_forked_process_says_what_it_has_inherited)
+{
+	struct snapshot *snapshot = fixture_redis();
+	estimate_add(&snapshot->family.inherited, 1 << 20, 524288);
+	check_text(snapshot, EXPORT_TEXT, ", 1 sample) of what lives was inherited by fork; ");
+	check_text(snapshot, EXPORT_JSON, "\"family\":{\"processes\":1,\"left_out\":0,");
+	snapshot_free(snapshot);
+}
+END_TEST
+
 START_TEST(an_answer_that_would_be_too_large_is_refused)
 {
 	struct fixture *f = fixture_new();
@@ -312,6 +355,8 @@ static Suite *suite(void)
 	tcase_add_test(tc, stacks_that_read_the_same_are_one_row_with_merged_samples);
 	tcase_add_test(tc, wrappers_of_the_runtime_are_skipped_but_never_the_whole_stack);
 	tcase_add_test(tc, collapsed_lines_are_sorted_bytewise_unique_and_add_up);
+	tcase_add_test(tc, several_processes_are_told_as_such);
+	tcase_add_test(tc, a_forked_process_says_what_it_has_inherited);
 	tcase_add_test(tc, an_answer_that_would_be_too_large_is_refused);
 	tcase_add_test(tc, fifty_thousand_sites_are_encoded_in_every_format);
 	suite_add_tcase(s, tc);

@@ -60,6 +60,8 @@ START_TEST(a_good_segment_is_taken_over_with_its_descriptor)
 {
 	struct stat st;
 
+	segment.header->first_id = 100;
+	segment.header->ancestors[3] = (struct wire_ancestor){7, 8, 9, 0};
 	fake_segment_seal(&segment, FAKE_SEGMENT_SEALS);
 	int fd = fake_segment_dup(&segment);
 	ck_assert_int_eq(segment_map_new(&map, fd, &why), 0);
@@ -75,6 +77,11 @@ START_TEST(a_good_segment_is_taken_over_with_its_descriptor)
 	ck_assert_uint_eq(info->load_ns, 1);
 	ck_assert_uint_eq(info->interval_bytes, 512u << 10);
 	ck_assert_uint_eq(info->flags, WIRE_FLAG_FROM_START);
+	ck_assert_uint_eq(info->first_id, 100);
+	ck_assert_uint_eq(info->ancestors[0].load_ns, 0);
+	ck_assert_uint_eq(info->ancestors[3].load_ns, 7);
+	ck_assert_uint_eq(info->ancestors[3].first_id, 8);
+	ck_assert_uint_eq(info->ancestors[3].pid_hint, 9);
 	ck_assert(!info->drained_before);
 	ck_assert_str_eq(info->agent_version, "test");
 

@@ -81,6 +81,37 @@ START_TEST(a_death_before_its_birth_counts_as_born_and_died)
 }
 END_TEST
 
+static bool is_odd(const struct heap_birth *entry, void *asked)
+{
+	(*(uint32_t *)asked)++;
+	return entry->id % 2 == 1;
+}
+
+START_TEST(what_does_not_count_is_in_no_sum_unless_its_birth_told_of_it)
+{
+	struct heap_model *model = new_model(&roomy);
+	struct estimate_sum live[50], cumulative[50];
+	uint32_t asked = 0;
+	give_birth(model, 1);
+	give_birth(model, 2);
+	heap_model_request(model, 1);
+	for (uint64_t id = 3; id <= 6; id++) {
+		struct heap_birth birth = birth_of(id);
+		heap_model_live(model, &birth, 1);
+	}
+	heap_model_death(model, 6, 0);
+	heap_model_sums_of(model, is_odd, &asked, live, cumulative, 50);
+	ck_assert_uint_eq(asked, 5);
+	for (uint64_t id = 1; id <= 5; id++)
+		ck_assert_uint_eq(live[id].samples, id % 2);
+	ck_assert_uint_eq(cumulative[2].samples, 1);
+	ck_assert_uint_eq(cumulative[3].samples, 1);
+	ck_assert_uint_eq(cumulative[4].samples, 0);
+	ck_assert_uint_eq(cumulative[6].samples, 1); /* dead: nobody is asked */
+	heap_model_free(model);
+}
+END_TEST
+
 START_TEST(a_death_is_forgotten_at_the_end_of_the_next_round)
 {
 	struct heap_model *model = new_model(&roomy);
@@ -963,6 +994,7 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_birth_lives_until_its_death);
 	tcase_add_test(t, a_death_before_its_birth_counts_as_born_and_died);
+	tcase_add_test(t, what_does_not_count_is_in_no_sum_unless_its_birth_told_of_it);
 	tcase_add_test(t, a_death_is_forgotten_at_the_end_of_the_next_round);
 	tcase_add_test(t, a_birth_told_again_counts_once_whether_it_lives_or_died);
 	tcase_add_test(t, lifetimes_are_counted_by_powers_of_two_in_either_order);

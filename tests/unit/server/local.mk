@@ -114,6 +114,16 @@ unit_tests += tests/unit/server/test_session_table
 tests_unit_server_test_session_table_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_session_table_LDADD = $(server_test_all_ldadd)
 
+unit_tests += tests/unit/server/test_family
+tests_unit_server_test_family_SOURCES = tests/unit/server/test_family.c tests/unit/server/family_fixture.h
+tests_unit_server_test_family_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_family_LDADD = $(server_test_all_ldadd)
+
+unit_tests += tests/unit/server/test_family_ledger
+tests_unit_server_test_family_ledger_SOURCES = tests/unit/server/test_family_ledger.c tests/unit/server/family_fixture.h
+tests_unit_server_test_family_ledger_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_family_ledger_LDADD = $(server_test_all_ldadd)
+
 unit_tests += tests/unit/server/test_session_codes
 tests_unit_server_test_session_codes_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_session_codes_LDADD = $(server_test_all_ldadd)

@@ -53,14 +53,16 @@ START_TEST(status_gives_the_uids_and_the_innermost_pid)
 	struct process_info info;
 	ck_assert_int_eq(
 		process_info_parse_status(
-			"Name:\tx\nUid:\t1000\t0\t0\t0\nNSpid:\t4711\t12\t3\nNSpgid:\t9\n", &info),
+			"Name:\tx\nPPid:\t17\nUid:\t1000\t0\t0\t0\nNSpid:\t4711\t12\t3\nNSpgid:\t9\n", &info),
 		0);
 	ck_assert_uint_eq(info.uid, 0);
 	ck_assert(!info.single_uid);
 	ck_assert_int_eq(info.inner_pid, 3);
+	ck_assert_int_eq(info.parent_pid, 17);
 	ck_assert_int_eq(process_info_parse_status("Uid:\t7\t7\t7\t7", &info), 0);
 	ck_assert(info.single_uid);
 	ck_assert_int_eq(info.inner_pid, 0);
+	ck_assert_int_eq(info.parent_pid, 0);
 	ck_assert_int_eq(process_info_parse_status("Name:\tUid:\t1\t1\t1\t1\n", &info), -EBADMSG);
 	ck_assert_int_eq(process_info_parse_status("", &info), -EBADMSG);
 }

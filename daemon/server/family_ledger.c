@@ -1,0 +1,177 @@
+/*
+ * An entry is known by who gave the id, the id and the address. Besides, by who tells of it: the one that gave it, for
+ * everybody, or an heir, for processes of that heir's uid. So a worker cannot make samples of another user's disappear.
+ */
+#include "server/family_ledger.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/hash_index.h"
+#include "model/heap_model.h"
+#include "server/session.h"
+
+#define LEVELS	  (1u + WIRE_ANCESTORS)
+#define BY_ITSELF UINT32_MAX /* (uid_t)-1 is nobody's */
+
+struct owner { /* a process, which need not be attached */
+	uint64_t load_ns;
+	uint32_t pid_hint;
+	uint32_t before; /* 1: one of those that this was forked from */
+};
+
+struct entry_key {
+	uint64_t id, address;
+	uint32_t owner;
+	uint32_t teller;
+};
+
+struct entry {
+	struct entry_key key;
+	bool shared;
+};
+
+struct family_ledger {
+	struct owner *owners; /* owns */
+	uint32_t owner_count;
+	struct entry *entries; /* owns */
+	uint32_t count;
+	size_t room;
+	struct hash_index index; /* of entries, by key */
+	struct family_ledger_sums sums;
+	/* of the session under way */
+	uint64_t first_ids[LEVELS];
+	uint32_t line[LEVELS + 1]; /* owners */
+	uint32_t levels;
+	uint32_t uid;
+	bool has_heirs, is_heir;
+};
+
+int family_ledger_new(struct family_ledger **out)
+{
+	*out = alloc_zeroed(1, sizeof **out);
+	return 0;
+}
+
+struct family_ledger *family_ledger_free(struct family_ledger *ledger)
+{
+	if (ledger == NULL)
+		return NULL;
+	hash_index_deinit(&ledger->index);
+	free(ledger->entries);
+	free(ledger->owners);
+	free(ledger);
+	return NULL;
+}
+
+bool family_ledger_is_inherited(const struct session *session, const struct heap_birth *entry)
+{
+	const struct segment_info *segment = session_segment(session);
+	return (segment->flags & WIRE_FLAG_FORKED) && entry->id < segment->first_id;
+}
+
+/* At most LEVELS + 1 for each session, so a search of the list is cheap beside a heap. */
+static uint32_t use_owner(
+	struct family_ledger *ledger, uint64_t load_ns, uint32_t pid_hint, uint32_t before)
+{
+	for (uint32_t i = 0; i < ledger->owner_count; i++)
+		if (ledger->owners[i].load_ns == load_ns &&
+			ledger->owners[i].pid_hint == pid_hint &&
+			ledger->owners[i].before == before)
+			return i;
+	ledger->owners =
+		alloc_resize(ledger->owners, ledger->owner_count + 1, sizeof *ledger->owners);
+	ledger->owners[ledger->owner_count] = (struct owner){load_ns, pid_hint, before};
+	return ledger->owner_count++;
+}
+
+void family_ledger_begin(
+	struct family_ledger *ledger, const struct session *session, bool has_heirs)
+{
+	const struct segment_info *segment = session_segment(session);
+	const struct segment_map_ancestor *last = NULL;
+	ledger->uid = (uint32_t)session_facts(session)->uid;
+	ledger->has_heirs = has_heirs;
+	ledger->is_heir = false;
+	ledger->first_ids[0] = segment->flags & WIRE_FLAG_FORKED ? segment->first_id : 0;
+	ledger->line[0] = use_owner(ledger, segment->load_ns, segment->pid_hint, 0);
+	ledger->levels = 1;
+	for (uint32_t i = 0; i < WIRE_ANCESTORS && segment->ancestors[i].load_ns != 0; i++) {
+		last = &segment->ancestors[i];
+		ledger->first_ids[ledger->levels] = last->first_id;
+		ledger->line[ledger->levels++] =
+			use_owner(ledger, last->load_ns, last->pid_hint, 0);
+	}
+	ledger->line[ledger->levels] =
+		last != NULL ? use_owner(ledger, last->load_ns, last->pid_hint, 1)
+			     : use_owner(ledger, segment->load_ns, segment->pid_hint, 1);
+}
+
+static uint32_t hash_of(const struct entry_key *key)
+{
+	return hash_index_hash(key, sizeof *key);
+}
+
+static struct entry *find(struct family_ledger *ledger, const struct entry_key *key)
+{
+	struct hash_cursor at = hash_index_seek(hash_of(key));
+	uint32_t known;
+	while (hash_index_next(&ledger->index, &at, &known))
+		if (memcmp(&ledger->entries[known].key, key, sizeof *key) == 0)
+			return &ledger->entries[known];
+	return NULL;
+}
+
+static bool enter(struct family_ledger *ledger, const struct entry_key *key)
+{
+	if (ledger->count == FAMILY_LEDGER_MAX)
+		return false;
+	if (ledger->count == ledger->room) {
+		ledger->room = ledger->room > 0 ? 2 * ledger->room : 256;
+		ledger->entries =
+			alloc_resize(ledger->entries, ledger->room, sizeof *ledger->entries);
+	}
+	ledger->entries[ledger->count] = (struct entry){.key = *key};
+	hash_index_insert(&ledger->index, hash_of(key), ledger->count++);
+	return true;
+}
+
+static void count_again(
+	struct family_ledger *ledger, struct entry *known, const struct heap_birth *entry)
+{
+	ledger->sums.heirs += !ledger->is_heir;
+	ledger->is_heir = true;
+	if (!known->shared)
+		estimate_add(&ledger->sums.shared, entry->size_bytes, entry->interval_bytes);
+	known->shared = true;
+}
+
+bool family_ledger_counts(const struct heap_birth *entry, void *data)
+{
+	struct family_ledger *ledger = data;
+	struct entry_key key = {.id = entry->id, .address = entry->address, .teller = BY_ITSELF};
+	uint32_t level = 0;
+	while (level < ledger->levels && entry->id < ledger->first_ids[level])
+		level++;
+	key.owner = ledger->line[level];
+	if (level == 0) {
+		if (ledger->has_heirs)
+			enter(ledger, &key);
+		return true;
+	}
+	struct entry *known = find(ledger, &key);
+	key.teller = ledger->uid;
+	if (known == NULL)
+		known = find(ledger, &key);
+	if (known != NULL)
+		count_again(ledger, known, entry);
+	else if (!enter(ledger, &key))
+		ledger->sums.unmatched++;
+	return known == NULL;
+}
+
+void family_ledger_sums(const struct family_ledger *ledger, struct family_ledger_sums *out)
+{
+	*out = ledger->sums;
+}
