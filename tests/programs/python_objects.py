@@ -63,4 +63,5 @@ for line in iter(lambda: os.read(0, 64), b""):
     else:
         import ctypes
         getattr(ctypes.CDLL(None), word)()
-    print("done", os.getpid(), flush=True)
+    traced = sys.modules["tracemalloc"].get_traced_memory()[0] if "tracemalloc" in sys.modules else 0
+    print("done", os.getpid(), traced, flush=True)
