@@ -55,4 +55,5 @@ EXTRA_DIST += \
 	tests/bench/sampling_work.py \
 	tests/bench/memory.py \
 	tests/bench/peers.py \
-	tests/bench/python_objects.py
+	tests/bench/python_objects.py \
+	tests/bench/python_sample.py

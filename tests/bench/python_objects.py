@@ -34,7 +34,7 @@ print(time.process_time() - start)
 NUMPY = """
 import numpy
 dice = numpy.random.default_rng(1)
-for _ in range(60):
+for _ in range(15):
     a = dice.normal(size=(200, 200))
     b = numpy.sort(numpy.linalg.solve(a, a.T), axis=None).cumsum().reshape(200, 200)[::2].mean(axis=0)
     c = numpy.where(b > 0, b, -b)
@@ -48,7 +48,7 @@ def view(environ, start):
     body = json.dumps({"query": parse_qs(environ["QUERY_STRING"]), "rows": rows}).encode()
     start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]
-for i in range(600):
+for i in range(150):
     environ = {"REQUEST_METHOD": "GET", "QUERY_STRING": "a=%d&b=x" % i, "SERVER_PROTOCOL": "HTTP/1.0"}
     SimpleHandler(io.BytesIO(), io.BytesIO(), io.StringIO(), environ).run(view)
 """
@@ -76,7 +76,7 @@ def saturated(profiler, python, rounds):
 
 
 def usual(profiler, python):
-    programs = [("json", ["-S", "-c", measured.PYTHON, "4"]), ("NumPy", ["-c", NUMPY]), ("web requests", ["-c", WEB])]
+    programs = [("json", ["-S", "-c", measured.PYTHON, "1"]), ("NumPy", ["-c", NUMPY]), ("web requests", ["-c", WEB])]
     rows = []
     for name, argv in programs:
         try:

@@ -45,7 +45,7 @@ EXTRA_DIST += tests/integration/profiled.py tests/integration/audited_programs.p
 
 # The statistics of .ci/run; more runs by SPPROF_TRUTH_RUNS and SPPROF_REDIS_RUNS.
 check-statistics: all
-	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(long_tests) tests/model/test_announce_model tests/model/test_resync_model tests/model/test_filter_model'
+	SPPROF_LONG=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(long_tests) tests/model/test_announce_model tests/model/test_resync_model tests/model/test_filter_model'
 
 # A real spprofd with fake workers and hand-made clients.
 integration_programs = \

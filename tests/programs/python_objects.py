@@ -1,9 +1,8 @@
-"""Allocates small objects as it is told, line by line: for tests of what is sampled of them."""
-import ctypes
+"""Allocates small objects as it is told, line by line: for tests of what is sampled of them. Imports little: all of that
+is sampled, too."""
 import gc
 import os
 import sys
-import tracemalloc
 
 
 class Pair:
@@ -44,14 +43,16 @@ def make_grown(count):
 
 KINDS = [make_strings, make_lists, make_dicts, make_objects, make_grown]
 kept = []
-for line in sys.stdin:
-    word, *arguments = line.split()
+# A file of Python would hold a buffer of 8 KiB while it waits for a line: its reader counts one more or less of it.
+for line in iter(lambda: os.read(0, 64), b""):
+    word, *arguments = line.decode().split()
     if word == "grow":
         kept.extend(kind(int(arguments[0])) for kind in KINDS if arguments[1:] in ([], [kind.__name__]))
     elif word == "drop":
         kept.clear()
         gc.collect()
     elif word == "trace":
+        import tracemalloc
         tracemalloc.start()
     elif word == "forget":
         tracemalloc.stop()
@@ -65,5 +66,7 @@ for line in sys.stdin:
         if child:
             sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     else:
+        import ctypes
         getattr(ctypes.CDLL(None), word)()
-    print("done", os.getpid(), flush=True)
+    traced = sys.modules["tracemalloc"].get_traced_memory()[0] if "tracemalloc" in sys.modules else 0
+    print("done", os.getpid(), traced, flush=True)
