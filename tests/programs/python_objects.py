@@ -57,6 +57,7 @@ for line in iter(lambda: os.read(0, 64), b""):
     elif word == "forget":
         tracemalloc.stop()
     elif word == "refuse":
+        import ctypes
         ctypes.c_size_t.in_dll(ctypes.CDLL(None), "refused_size").value = int(arguments[0])
     elif word == "refused":
         ctypes.c_size_t.in_dll(ctypes.CDLL(None), "refused_size").value = 0
