@@ -23,6 +23,8 @@
 #define PAUSE_MAX_NS                                                                               \
 	(8 * GRID_NS) /* a burst at the agent's default ceiling fits into the rings                \
 		       */
+#define PAUSE_HELD_NS                                                                              \
+	(3 * GRID_NS) /* the same burst into the half that holding leaves free (ring_consumer.c) */
 #define SWEEP_NS    UINT64_C(1000000000)
 #define SLICE_BYTES (UINT64_C(512) << 10)
 #define TURN_BYTES  (UINT64_C(4) << 20)
@@ -218,8 +220,9 @@ static uint64_t run_task(struct drain_task *task, uint64_t now)
 	task->round_bytes += taken;
 	task->scheduler->stats.bytes += taken;
 	if (r > 0) {
-		/* What is held wakes the task. */
-		task->due_ns = r == RING_CONSUMER_HELD ? now + PAUSE_BUSY_NS : 0;
+		/* What is held wakes the task; a look in between only finds out that it was in vain, and
+		 * is not charged to the turn: a user may have hundreds of workers that wait. */
+		task->due_ns = r == RING_CONSUMER_HELD ? now + PAUSE_HELD_NS : 0;
 		return taken;
 	}
 	task->in_round = false;

@@ -169,6 +169,20 @@ START_TEST(a_record_does_not_wait_for_mappings_that_do_not_come)
 }
 END_TEST
 
+START_TEST(a_record_that_waits_is_looked_at_a_few_times_only)
+{
+	struct drain_scheduler_stats before, after;
+	use_silent();
+	catch_up();
+	write_birth(1, map_code() + 16);
+	drain_scheduler_stats(scheduler, &before);
+	catch_up();
+	drain_scheduler_stats(scheduler, &after);
+	ck_assert_uint_eq(numbers().feed.births, 1);
+	ck_assert_uint_lt(after.turns - before.turns, 20);
+}
+END_TEST
+
 START_TEST(a_session_may_go_while_its_mappings_are_read)
 {
 	use_silent();
@@ -205,6 +219,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(t, NULL, teardown);
 	tcase_add_test(t, a_record_waits_for_the_mappings_that_name_its_code);
 	tcase_add_test(t, a_record_does_not_wait_for_mappings_that_do_not_come);
+	tcase_add_test(t, a_record_that_waits_is_looked_at_a_few_times_only);
 	tcase_add_test(t, a_session_may_go_while_its_mappings_are_read);
 	tcase_add_test(t, code_that_is_in_no_mapping_is_asked_for_ever_more_seldom);
 	suite_add_tcase(s, t);
