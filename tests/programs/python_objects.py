@@ -41,6 +41,11 @@ def make_grown(count):
     return grown
 
 
+def preloads_word(name):
+    import ctypes
+    return ctypes.c_size_t.in_dll(ctypes.CDLL(None), name)
+
+
 KINDS = [make_strings, make_lists, make_dicts, make_objects, make_grown]
 kept = []
 # A file of Python would hold a buffer of 8 KiB while it waits for a line: its reader counts one more or less of it.
@@ -57,11 +62,10 @@ for line in iter(lambda: os.read(0, 64), b""):
     elif word == "forget":
         tracemalloc.stop()
     elif word == "refuse":
-        import ctypes
-        ctypes.c_size_t.in_dll(ctypes.CDLL(None), "refused_size").value = int(arguments[0])
+        preloads_word("refused_size").value = int(arguments[0])
     elif word == "refused":
-        ctypes.c_size_t.in_dll(ctypes.CDLL(None), "refused_size").value = 0
-        assert ctypes.c_size_t.in_dll(ctypes.CDLL(None), "refusals").value > 0
+        preloads_word("refused_size").value = 0
+        assert preloads_word("refusals").value > 0
     elif word == "fork":
         child = os.fork()
         if child:
