@@ -143,18 +143,31 @@ int segment_create(struct segment *segment, const struct segment_facts *facts)
 	return 0;
 }
 
-/* Of a shared mapping mremap makes another one if it is to move nothing. */
+/* For a descriptor that is gone: of a shared mapping mremap makes another one if it is to move nothing. */
+static void *map_again(void *address, size_t size)
+{
+	long other = raw_syscall4(SYS_mremap, address, 0, size, MREMAP_MAYMOVE);
+
+	if (other < 0 && other > -4096)
+		return NULL;
+	raw_syscall3(SYS_madvise, other, size, MADV_DONTDUMP);
+	return (void *)other;
+}
+
+/* From the segment's beginning, for where they begin is no page's of every size. */
 void segment_map_definitions(struct segment *segment)
 {
+	size_t size = wire_segment_size(segment->ring_count, segment->ring_size);
+
 	/* relaxed: see segment.h. */
 	if (!segment->marks || atomic_load_explicit(&segment->definitions, memory_order_relaxed))
 		return;
-	long address =
-		raw_syscall4(SYS_mremap, segment->marks, 0, WIRE_DEFINITIONS_SIZE, MREMAP_MAYMOVE);
-	if (address < 0 && address > -4096)
-		return;
-	raw_syscall3(SYS_madvise, address, WIRE_DEFINITIONS_SIZE, MADV_DONTDUMP);
-	atomic_store_explicit(&segment->definitions, (uint8_t *)address, memory_order_relaxed);
+	uint8_t *base = segment_fd_is_ours(segment) ? map_shared(segment->fd, size)
+						    : map_again(segment->header, size);
+	if (base)
+		atomic_store_explicit(&segment->definitions,
+			base + wire_definitions_offset(segment->ring_count, segment->ring_size),
+			memory_order_relaxed);
 }
 
 void segment_store_maps(struct segment *segment)
@@ -197,13 +210,12 @@ void segment_forget(struct segment *segment)
 {
 	/* relaxed: nobody is in it any more. */
 	uint8_t *definitions = atomic_load_explicit(&segment->definitions, memory_order_relaxed);
+	size_t offset = wire_definitions_offset(segment->ring_count, segment->ring_size);
 
 	if (segment->ring_count > 0)
-		raw_syscall2(SYS_munmap, segment->header,
-			wire_definitions_offset(segment->ring_count, segment->ring_size) +
-				MARKS_SIZE);
+		raw_syscall2(SYS_munmap, segment->header, offset + MARKS_SIZE);
 	if (definitions)
-		raw_syscall2(SYS_munmap, definitions, WIRE_DEFINITIONS_SIZE);
+		raw_syscall2(SYS_munmap, definitions - offset, offset + WIRE_DEFINITIONS_SIZE);
 	segment_init_private(segment);
 }
 

@@ -43,8 +43,8 @@ struct segment_facts {
 /* Makes the memfd. 0 or negative errno, then the segment is still private. No libc call that could
  * be cancelled or set errno. */
 int segment_create(struct segment *segment, const struct segment_facts *facts);
-/* Maps the definitions, which most processes have no use for, unless the kernel refuses. Needs no
- * descriptor. One thread at a time. */
+/* Maps the definitions, which most processes have no use for, unless the kernel refuses; also when the
+ * descriptor is gone. One thread at a time. */
 void segment_map_definitions(struct segment *segment);
 /* Copies /proc/self/maps into the segment, for a daemon that comes to a process that has already
  * ended. */

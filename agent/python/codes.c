@@ -108,8 +108,9 @@ static uint64_t sketch(const char *data, uint64_t size, bool ends_only)
 	if (size < 8)
 		return hash_bytes(size, data, size);
 	uint64_t sum = size * K7 + word_at(data) * K8 + word_at(data + size - 8) * K2;
+	uint64_t step = (size - 8) / 7;
 	for (unsigned i = 1; !ends_only && i < 7; i++)
-		sum += word_at(data + (size - 8) * i / 7) * (K3 + 2 * i);
+		sum += word_at(data + step * i) * (K3 + 2 * i);
 	return sum;
 }
 
@@ -134,8 +135,18 @@ static uint64_t hash_of_string(const struct layout *layout, const char *object)
 	return sketch((const char *)text.data, text.length * text.kind, false);
 }
 
+/* Most frames are of the same file as the one before, or of few. */
+static uint64_t hash_of_file(const struct layout *layout, struct codes_last *last, const char *file)
+{
+	if (file != last->file) {
+		last->file = file;
+		last->file_hash = hash_of_string(layout, file);
+	}
+	return last->file_hash;
+}
+
 /* Products that do not wait for each other. */
-static uint64_t fingerprint(const struct layout *layout, const char *code)
+static uint64_t fingerprint(const struct layout *layout, struct codes_last *last, const char *code)
 {
 	const char *file = part(code, layout->code_file), *name = part(code, layout->code_name);
 	const char *lines = part(code, layout->code_lines);
@@ -146,7 +157,7 @@ static uint64_t fingerprint(const struct layout *layout, const char *code)
 	return spread((uintptr_t)code * K0 + (uintptr_t)file * K1 + (uintptr_t)name * K2 +
 		      (uintptr_t)lines * K3 + mark * K4 +
 		      word_at(name + layout->string_length) * K5 +
-		      hash_of_string(layout, name) * K6 + hash_of_string(layout, file) * K8 +
+		      hash_of_string(layout, name) * K6 + hash_of_file(layout, last, file) * K8 +
 		      sketch_lines(layout, lines));
 }
 
@@ -334,9 +345,10 @@ static __attribute__((noinline)) uint32_t learn(const struct layout *layout,
 	return number;
 }
 
-uint32_t codes_number(const struct layout *layout, struct segment *segment, const char *code)
+static uint32_t find(
+	const struct layout *layout, struct segment *segment, uint64_t print, const char *code)
 {
-	uint64_t print = fingerprint(layout, code), tag = tag_of(print);
+	uint64_t tag = tag_of(print);
 	_Atomic uint64_t *set = &seen[print % (1 << SETS_LOG2) * WAYS];
 
 	for (unsigned way = 0; way < WAYS; way++) {
@@ -347,6 +359,16 @@ uint32_t codes_number(const struct layout *layout, struct segment *segment, cons
 			return (uint32_t)(word & NUMBER_MASK);
 	}
 	return learn(layout, segment, code, set, print);
+}
+
+uint32_t codes_number(const struct layout *layout, struct segment *segment, struct codes_last *last,
+	const char *code)
+{
+	if (code != last->code || last->number == 0) {
+		last->number = find(layout, segment, fingerprint(layout, last, code), code);
+		last->code = code;
+	}
+	return last->number;
 }
 
 static uint32_t claimed(_Atomic uint32_t *counter, uint32_t end)

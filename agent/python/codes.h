@@ -22,8 +22,17 @@ struct segment;
 
 /* Once, before the first lookup; false: no memory. */
 bool codes_init(void);
+/* Of the last lookup for the same stack. All of a stack's code is alive at once, so what lies at the same address there
+ * is the same. Zeroed: there was none. */
+struct codes_last {
+	const char *code, *file;
+	uint64_t file_hash;
+	uint32_t number;
+};
+
 /* 0: there is no room to define it, or the process has forked meanwhile. */
-uint32_t codes_number(const struct layout *layout, struct segment *segment, const char *code);
+uint32_t codes_number(const struct layout *layout, struct segment *segment, struct codes_last *last,
+	const char *code);
 /* In a forked child, before its segment is shown to anybody: what its parent's segment defines. Without that, forgets
  * all numbers. */
 void codes_inherit(struct segment *child, const struct segment *parent);

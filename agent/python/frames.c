@@ -77,7 +77,7 @@ static bool add(const struct runtime *runtime, struct segment *segment, struct f
 
 	if (!is_plausible(code) || pointer_at(code + layout->object_type) != runtime->code_type)
 		return false;
-	uint32_t number = codes_number(layout, segment, (const char *)code);
+	uint32_t number = codes_number(layout, segment, &frames->last, (const char *)code);
 	if (number == 0)
 		segment_count(segment, &segment->header->counters.codes_not_kept, 1);
 	frames->words[frames->count++] = wire_frame_python(number, unit_of(layout, frame, code));
@@ -194,6 +194,7 @@ enum frames_verdict frames_take(
 	enum frames_verdict verdict = find_state(runtime, &state);
 
 	frames->count = frames->group_count = 0;
+	frames->last = (struct codes_last){0};
 	if (verdict != FRAMES_TAKEN)
 		return verdict;
 	if (runtime->layout.chain == LAYOUT_SHIMS)

@@ -5,6 +5,7 @@
  */
 #pragma once
 #include <stdint.h>
+#include "python/codes.h"
 #include "spprof/wire/record.h"
 
 struct runtime;
@@ -18,6 +19,7 @@ struct frames_group {
 
 struct frames {
 	uint32_t count, group_count;
+	struct codes_last last;
 	uint64_t words[WIRE_MAX_FRAMES]; /* of deeper stacks the innermost */
 	struct frames_group groups[WIRE_MAX_FRAMES];
 };

@@ -26,16 +26,12 @@ def run():
     for _ in range(RUN):
         bytes(SIZE)
     return (time.perf_counter_ns() - begin) / RUN
-def descend(left):
-    if left:
-        return descend(left - 1) + 0
-    total = 0
+def level_0():
     for _ in range(COUNT):
         time.sleep(0.02)
         print(run())
-    return total
-descend({FRAMES} - 3)
-"""
+    return 0
+""" + "".join(f"def level_{i + 1}():\n    return level_{i}() + 0\n" for i in range(FRAMES - 3)) + f"level_{FRAMES - 3}()\n"
 ENV = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1", "SPPROF_PYTHON_OBJECTS": "0"}
 
 

@@ -4,8 +4,8 @@
 The truth is what tests/programs/count_preload.c counts while every object comes from malloc (PYTHONMALLOC=malloc): the
 same requests; for a free-threaded interpreter what tracemalloc counts. With every byte a sample point, growth must be
 that to within what rounds off, whatever allocator stands behind, and gone once the objects are. For one CPython, and
-those in SPPROF_TEST_PYTHONS. With SPPROF_LONG=1 for each on PATH, in all modes; and at a wide interval the estimate of
-each site must be as good as its interval says, with SPPROF_TRUTH_RUNS seeds.
+those in SPPROF_TEST_PYTHONS. With SPPROF_LONG=1 in all modes; and at a wide interval the estimate of each site must be as
+good as its interval says, with SPPROF_TRUTH_RUNS seeds. With SPPROF_LONG=2 all of that for each CPython on PATH.
 """
 import json
 import math
@@ -20,7 +20,7 @@ from tap import Tap  # noqa: E402
 
 PROGRAM = os.path.join(profiled.SRC, "tests", "programs", "python_objects.py")
 KINDS = ["make_strings", "make_lists", "make_dicts", "make_objects", "make_grown"]
-LONG = bool(os.environ.get("SPPROF_LONG"))
+LONG = int(os.environ.get("SPPROF_LONG") or 0)
 EXACT, MANY = 500, 40000  # objects of each kind
 RATE = 16384
 RUNS = int(os.environ.get("SPPROF_TRUTH_RUNS", "2"))
@@ -205,7 +205,7 @@ def main():
     named = len([path for path in os.environ.get("SPPROF_TEST_PYTHONS", "").split(":") if path])
     tap = Tap()
     with profiled.Profiler() as profiler:
-        for name, python in pythons if LONG else pythons[:named or 1]:
+        for name, python in pythons if LONG > 1 else pythons[:named or 1]:
             truth, = true_growth(python, f"grow {EXACT}")
             for mode in MODES if LONG else MODES[:1]:
                 if is_free_threaded(python) and mode[2].get("PYTHONMALLOC", "debug") != "debug":

@@ -83,9 +83,10 @@ static bool means(uint32_t number, unsigned n)
 static void look_up(struct fake_code *code, unsigned n)
 {
 	uint32_t none = 0, number;
+	struct codes_last last = {0};
 
 	make_code(code, n);
-	number = codes_number(&layout, &segment, (const char *)code);
+	number = codes_number(&layout, &segment, &last, (const char *)code);
 	if (number == 0) {
 		atomic_fetch_add_explicit(&unnumbered, 1, memory_order_relaxed);
 		return;

@@ -34,7 +34,9 @@ static void setup(void)
 
 static uint32_t number_of(const struct fake_code *code)
 {
-	return codes_number(&layout, &segment, (const char *)code);
+	struct codes_last last = {0};
+
+	return codes_number(&layout, &segment, &last, (const char *)code);
 }
 
 static const struct wire_code *definition_in(const struct segment *where, uint32_t number)
@@ -169,14 +171,33 @@ START_TEST(room_comes_to_an_end)
 }
 END_TEST
 
+START_TEST(what_a_stack_repeats_is_found_again_and_nothing_else)
+{
+	struct fake_code *f = fake_code_new("f", "/srv/app.py", 1, 1);
+	struct fake_code *g = fake_code_new("g", "/srv/app.py", 9, 1);
+	struct fake_code *elsewhere = fake_code_new("f", "/srv/lib.py", 1, 1);
+	const struct fake_code *stack[] = {f, f, g, g, f, elsewhere, f, elsewhere, g};
+	struct codes_last last = {0};
+
+	g->file = f->file; /* as in an interpreter, where a file's code shares its name */
+	for (unsigned i = 0; i < sizeof stack / sizeof stack[0]; i++)
+		ck_assert_uint_eq(codes_number(&layout, &segment, &last, (const char *)stack[i]),
+			number_of(stack[i]));
+	ck_assert_uint_ne(number_of(f), number_of(g));
+	ck_assert_uint_ne(number_of(f), number_of(elsewhere));
+}
+END_TEST
+
 START_TEST(without_a_segment_nothing_is_defined)
 {
 	struct segment none;
+	struct codes_last last = {0};
+	const char *code = (const char *)fake_code_new("f", "/srv/app.py", 1, 1);
 
 	segment_init_private(&none);
-	ck_assert_uint_eq(
-		codes_number(&layout, &none, (const char *)fake_code_new("f", "/srv/app.py", 1, 1)),
-		0);
+	ck_assert_uint_eq(codes_number(&layout, &none, &last, code), 0);
+	ck_assert_uint_eq(codes_number(&layout, &none, &last, code), 0);
+	ck_assert_uint_ne(codes_number(&layout, &segment, &last, code), 0);
 }
 END_TEST
 
@@ -242,6 +263,7 @@ static Suite *make_suite(void)
 	tcase_add_test(t, what_is_too_long_is_cut_and_said_to_be);
 	tcase_add_test(t, numbers_come_to_an_end);
 	tcase_add_test(t, room_comes_to_an_end);
+	tcase_add_test(t, what_a_stack_repeats_is_found_again_and_nothing_else);
 	tcase_add_test(t, without_a_segment_nothing_is_defined);
 	tcase_add_test(t, a_child_takes_over_what_its_parent_has_defined);
 	tcase_add_test(t, a_child_of_a_process_without_a_segment_begins_anew);
