@@ -2,6 +2,7 @@
  * Code objects as CPython 3.12 lays them out, made by a test: for codes, frames and unicode. Header only.
  */
 #pragma once
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -75,15 +76,26 @@ static inline void fake_code_set(
 	memset(code->lines->data, (int)(table & 0x7f), 16);
 }
 
-/* Never freed. */
+/* Never freed, and never lost either. */
+struct fake_code_parts {
+	struct fake_code code;
+	struct fake_string name, file;
+	struct fake_bytes lines;
+	struct fake_code_parts *next;
+};
+
 static inline struct fake_code *fake_code_new(
 	const char *name, const char *file, int32_t line, unsigned table)
 {
-	struct fake_code *code = calloc(1, sizeof *code);
+	static _Atomic(struct fake_code_parts *) all;
+	struct fake_code_parts *parts = calloc(1, sizeof *parts);
 
-	code->name = calloc(1, sizeof *code->name);
-	code->file = calloc(1, sizeof *code->file);
-	code->lines = calloc(1, sizeof *code->lines);
-	fake_code_set(code, name, file, line, table);
-	return code;
+	parts->code.name = &parts->name;
+	parts->code.file = &parts->file;
+	parts->code.lines = &parts->lines;
+	fake_code_set(&parts->code, name, file, line, table);
+	parts->next = atomic_load(&all);
+	while (!atomic_compare_exchange_weak(&all, &parts->next, parts))
+		;
+	return &parts->code;
 }
