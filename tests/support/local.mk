@@ -1,7 +1,7 @@
 # tests/support
 noinst_HEADERS += tests/support/tap_main.h tests/support/own_segment.h tests/support/random.h \
 	tests/support/agent_view.h tests/support/tap_print.h
-EXTRA_DIST += tests/support/tap.py
+EXTRA_DIST += tests/support/tap.py tests/support/tap_unittest.py
 
 # A worker's segment without a worker.
 check_LTLIBRARIES += libfakesegment.la
