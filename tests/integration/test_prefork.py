@@ -174,9 +174,10 @@ class Tree:
 
     def await_word(self, word):
         while True:
-            words = self.program.process.stdout.readline().decode().split()
-            if not words:
+            line = self.program.process.stdout.readline().decode()
+            if not line:
                 raise RuntimeError(f"the program has ended before it said {word!r}")
+            words = line.split() or [""]
             if words[0] == "leaf":
                 self.leaves.append(int(words[1]))
             if words[0] == word:

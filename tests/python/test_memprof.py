@@ -62,12 +62,12 @@ assert not any("unconfirmed" in warning for warning in snapshot.warnings), snaps
 
     def test_statistics_count_samples(self):
         self.python(PRELUDE + """
-memprof.start(16)
+memprof.start(64)  # so few samples that the rings hold all of them, however late the daemon comes
 kept = blocks(1000)
 blocks(500)
 stats = memprof.get_stats()
-assert stats.sampling_rate_bytes == 16384 and stats.unique_stacks > 0
-assert stats.live_samples > 500 and stats.freed_samples > 200
+assert stats.sampling_rate_bytes == 65536 and stats.unique_stacks > 0
+assert stats.live_samples > 150 and stats.freed_samples > 60
 assert stats.total_samples >= stats.live_samples + stats.freed_samples - 5
 assert 0 < stats.heap_map_load_percent < 100 and stats.lost_samples == 0
 assert 15_000_000 < stats.estimated_heap_bytes < 30_000_000
