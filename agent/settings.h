@@ -12,11 +12,11 @@
 #define SETTINGS_DEFAULT_AUDIT	  UINT64_C(1000)
 
 struct settings {
-	bool disabled;		 /* SPPROF_DISABLE */
-	bool no_children;	 /* SPPROF_CHILDREN=0: forked ones are not sampled */
-	bool no_python;		 /* SPPROF_PYTHON=0: native frames alone */
-	bool no_objects;	 /* SPPROF_PYTHON_OBJECTS=0: not those of an interpreter's own allocator */
-	bool has_seed;		 /* SPPROF_SEED given */
+	bool disabled;	  /* SPPROF_DISABLE */
+	bool no_children; /* SPPROF_CHILDREN=0: forked ones are not sampled */
+	bool no_python;	  /* SPPROF_PYTHON=0: native frames alone */
+	bool no_objects;  /* SPPROF_PYTHON_OBJECTS=0: not those of an interpreter's own allocator */
+	bool has_seed;	  /* SPPROF_SEED given */
 	uint64_t interval_bytes; /* SPPROF_RATE */
 	uint64_t ceiling;	 /* SPPROF_CEILING */
 	uint64_t memory_bytes;	 /* SPPROF_MEMORY */

@@ -38,7 +38,8 @@ static const char *describe_objects(unsigned objects)
 		[WIRE_OBJECTS_SAMPLED] = "small objects sampled",
 		[WIRE_OBJECTS_OFF] = "small objects not sampled (SPPROF_PYTHON_OBJECTS=0)",
 		[WIRE_OBJECTS_MALLOC] = "small objects come from malloc, and are sampled there",
-		[WIRE_OBJECTS_LOST] = "small objects sampled no more: another allocator was put back",
+		[WIRE_OBJECTS_LOST] =
+			"small objects sampled no more: another allocator was put back",
 	};
 	return objects < WIRE_OBJECTS_KINDS ? clauses[objects]
 					    : "small objects in an unknown state";
