@@ -48,6 +48,7 @@ struct heap_model {
 	struct estimate_sum *cumulative; /* by stack id */
 	uint32_t stack_count, stack_capacity;
 	struct heap_totals totals;
+	uint64_t changes;
 	uint32_t epoch; /* of the latest request; 0: there was none */
 	uint64_t max_id;
 	struct death_log *log; /* owns; NULL: nobody has asked for windows */
@@ -146,6 +147,7 @@ static void on_gone(const struct heap_birth *ghost, void *data)
 static void count_death(struct heap_model *model, uint64_t birth_ns, uint64_t death_ns)
 {
 	model->totals.deaths++;
+	model->changes++;
 	if (!death_ns)
 		return;
 	uint64_t lifetime_ns = death_ns > birth_ns ? death_ns - birth_ns : 1;
@@ -218,6 +220,7 @@ static void insert(
 {
 	struct heap_birth entry = *birth;
 	entry.told = told;
+	model->changes++;
 	live_set_insert(&model->live, &entry, mark);
 }
 
@@ -247,6 +250,7 @@ void heap_model_birth(struct heap_model *model, const struct heap_birth *birth)
 		insert(model, birth, model->live.now, TOLD_BIRTH);
 		return;
 	}
+	model->changes++;
 	totals->folded_samples++;
 	totals->folded_bytes += bytes_of(birth);
 }
@@ -384,6 +388,7 @@ bool heap_model_take_back(
 		*out = *entry;
 		model->totals.births--;
 		model->totals.taken_back++;
+		model->changes++;
 		live_set_remove(&model->live, entry);
 	} else if (entry != NULL) {
 		bury(model, entry, 0);
@@ -425,6 +430,7 @@ uint64_t heap_model_sweep(struct heap_model *model, bool spare)
 	uint64_t swept = live_set_sweep(&model->live, spare);
 	model->totals.deaths += swept;
 	model->totals.inferred_deaths += swept;
+	model->changes += swept;
 	return swept;
 }
 
@@ -438,6 +444,11 @@ void heap_model_totals(const struct heap_model *model, struct heap_totals *out)
 	*out = model->totals;
 	out->live = live_set_count(&model->live);
 	out->digest = live_set_digest(&model->live);
+}
+
+uint64_t heap_model_changes(const struct heap_model *model)
+{
+	return model->changes;
 }
 
 static bool always(const struct heap_birth *entry, void *data)

@@ -122,6 +122,8 @@ uint64_t heap_model_sweep(struct heap_model *model, bool spare);
 bool heap_model_tidy(struct heap_model *model);
 
 void heap_model_totals(const struct heap_model *model, struct heap_totals *out);
+/* Grows with whatever changes a sum, and never shrinks: the same number, the same sums. */
+uint64_t heap_model_changes(const struct heap_model *model);
 
 /* Sums per stack id; the live ones computed afresh from the live entries (no drift). `live` and
  * `cumulative` have `stacks` elements (>= 1), zeroed by the callee; ids past that are added to

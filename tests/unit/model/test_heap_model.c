@@ -43,6 +43,12 @@ static void give_birth(struct heap_model *model, uint64_t id)
 		heap_model_birth(model, &birth);
 }
 
+static uint64_t it_grew(const struct heap_model *model, uint64_t before)
+{
+	ck_assert_uint_gt(heap_model_changes(model), before);
+	return heap_model_changes(model);
+}
+
 START_TEST(a_birth_lives_until_its_death)
 {
 	struct heap_model *model = new_model(&roomy);
@@ -77,6 +83,52 @@ START_TEST(a_death_before_its_birth_counts_as_born_and_died)
 	heap_model_end_round(model);
 	heap_model_end_round(model);
 	ck_assert_uint_eq(totals_of(model).unknown_deaths, 0);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(two_heaps_whose_sums_differ_have_not_the_same_number_of_changes)
+{
+	struct heap_limits limits = {.max_live = 2, .max_deaths = 100};
+	struct heap_model *model = new_model(&limits);
+	struct heap_birth birth, other = birth_of(9);
+	uint64_t before = heap_model_changes(model);
+	give_birth(model, 1);
+	before = it_grew(model, before);
+	heap_model_live(model, &other, 1);
+	before = it_grew(model, before);
+	give_birth(model, 2); /* folds */
+	before = it_grew(model, before);
+	ck_assert(heap_model_take_back(model, 9, 1, &birth));
+	before = it_grew(model, before);
+	birth = birth_of(2);
+	heap_model_unfold(model, &birth);
+	before = it_grew(model, before);
+	heap_model_death(model, 1, 0);
+	before = it_grew(model, before);
+	other = birth_of(10);
+	heap_model_found(model, &other, true);
+	before = it_grew(model, before);
+	heap_model_request(model, 2);
+	ck_assert_uint_eq(heap_model_sweep(model, false), 2);
+	it_grew(model, before);
+	heap_model_free(model);
+}
+END_TEST
+
+START_TEST(what_changes_no_sum_is_no_change)
+{
+	struct heap_model *model = new_model(&roomy);
+	give_birth(model, 1);
+	uint64_t before = heap_model_changes(model);
+	give_birth(model, 1);
+	heap_model_request(model, 1);
+	ck_assert(heap_model_name(model, 1, 1));
+	ck_assert_uint_eq(heap_model_sweep(model, false), 0);
+	heap_model_death(model, 5, 0);
+	heap_model_end_round(model);
+	ck_assert(!heap_model_tidy(model));
+	ck_assert_uint_eq(heap_model_changes(model), before);
 	heap_model_free(model);
 }
 END_TEST
@@ -994,6 +1046,8 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_birth_lives_until_its_death);
 	tcase_add_test(t, a_death_before_its_birth_counts_as_born_and_died);
+	tcase_add_test(t, two_heaps_whose_sums_differ_have_not_the_same_number_of_changes);
+	tcase_add_test(t, what_changes_no_sum_is_no_change);
 	tcase_add_test(t, what_does_not_count_is_in_no_sum_unless_its_birth_told_of_it);
 	tcase_add_test(t, a_death_is_forgotten_at_the_end_of_the_next_round);
 	tcase_add_test(t, a_birth_told_again_counts_once_whether_it_lives_or_died);
