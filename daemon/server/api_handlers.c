@@ -35,6 +35,7 @@
 #include "server/session_counters.h"
 #include "server/session_marks.h"
 #include "server/session_python.h"
+#include "server/session_sums.h"
 #include "server/session_table.h"
 #include "server/snapshot_builder.h"
 #include "server/wall_clock.h"
@@ -393,10 +394,9 @@ static void add_totals(struct session *session, void *data)
 	if (session_facts(session)->state == SESSION_EXITED ||
 		!api_access_session(totals->peer, session))
 		return;
-	struct estimate_sum live, allocated;
-	session_sums(session, API_PROCESS_LIST_AGE_NS, &live, &allocated);
-	estimate_merge(&totals->live, &live);
-	estimate_merge(&totals->allocated, &allocated);
+	const struct session_sums *sums = session_sums(session, API_PROCESS_LIST_AGE_NS);
+	estimate_merge(&totals->live, &sums->live);
+	estimate_merge(&totals->allocated, &sums->cumulative);
 }
 
 static void answer_daemon_stats(struct api_handlers *handlers, struct api_call *call)

@@ -1,6 +1,7 @@
 #include "server/api_process.h"
 
 #include "server/session.h"
+#include "server/session_sums.h"
 
 Spprof__V1__Estimate *api_process_estimate(
 	Spprof__V1__Estimate *out, struct estimate_interval interval, uint64_t samples)
@@ -33,13 +34,13 @@ void api_process_relink(struct api_process *process)
 
 static void fill_estimates(struct api_process *out, struct session *session, uint64_t max_age_ns)
 {
-	struct estimate_sum live, allocated;
-	session_sums(session, max_age_ns, &live, &allocated);
-	api_process_estimate(&out->live_bytes, estimate_bytes(&live), live.samples);
-	api_process_estimate(&out->live_objects, estimate_objects(&live), live.samples);
-	api_process_estimate(&out->allocated_bytes, estimate_bytes(&allocated), allocated.samples);
+	const struct session_sums *sums = session_sums(session, max_age_ns);
+	const struct estimate_sum *live = &sums->live, *allocated = &sums->cumulative;
+	api_process_estimate(&out->live_bytes, estimate_bytes(live), live->samples);
+	api_process_estimate(&out->live_objects, estimate_objects(live), live->samples);
+	api_process_estimate(&out->allocated_bytes, estimate_bytes(allocated), allocated->samples);
 	api_process_estimate(
-		&out->allocated_objects, estimate_objects(&allocated), allocated.samples);
+		&out->allocated_objects, estimate_objects(allocated), allocated->samples);
 	out->estimated = true;
 	api_process_relink(out);
 }

@@ -63,6 +63,7 @@ libspserver_la_SOURCES += \
 	daemon/server/session_maps.c daemon/server/session_maps.h \
 	daemon/server/session_quality.c daemon/server/session_quality.h \
 	daemon/server/session_resync.c daemon/server/session_resync.h \
+	daemon/server/session_sums.c daemon/server/session_sums.h \
 	daemon/server/session_table.c daemon/server/session_table.h
 
 # Answers: from the model to the client.

@@ -28,6 +28,7 @@
 #include "server/session_marks.h"
 #include "server/session_quality.h"
 #include "server/session_resync.h"
+#include "server/session_sums.h"
 #include "server/symbol_client.h"
 #include "server/wall_clock.h"
 
@@ -56,8 +57,7 @@ struct session {
 	struct session_quality_state quality;
 	struct segment_counters last_counters;
 	struct ring_consumer_stats last_consumer;
-	struct estimate_sum live, cumulative;
-	uint64_t sums_at_ns, sums_events;
+	struct session_sums sums;
 	void (*wake)(void *data); /* NULL: nobody */
 	void *wake_data;
 };
@@ -473,22 +473,11 @@ void session_freeze(struct session *session, bool frozen)
 	session->resync.frozen = frozen;
 }
 
-/* Adds up the whole heap, so the sums are kept for a while. */
-void session_sums(struct session *session, uint64_t max_age_ns, struct estimate_sum *live,
-	struct estimate_sum *cumulative)
+const struct session_sums *session_sums(struct session *session, uint64_t max_age_ns)
 {
-	struct heap_totals totals;
-	heap_model_totals(sample_feed_heap(session->feed), &totals);
-	uint64_t now = wall_clock_monotonic_ns(), events = totals.births + totals.deaths;
-	bool fresh = now - session->sums_at_ns < max_age_ns;
-	if (session->sums_at_ns == 0 || (events != session->sums_events && !fresh)) {
-		heap_model_sums(
-			sample_feed_heap(session->feed), &session->live, &session->cumulative, 1);
-		session->sums_at_ns = now;
-		session->sums_events = events;
-	}
-	*live = session->live;
-	*cumulative = session->cumulative;
+	session_sums_update(&session->sums, sample_feed_heap(session->feed),
+		wall_clock_monotonic_ns(), max_age_ns);
+	return &session->sums;
 }
 
 void session_quality(struct session *session, struct snapshot_quality *out)

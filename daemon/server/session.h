@@ -11,7 +11,6 @@
 #include <sys/types.h>
 #include "ingest/ring_consumer.h"
 #include "ingest/segment_map.h"
-#include "model/estimate.h"
 #include "model/snapshot.h"
 #include "server/process_handle.h"
 #include "server/resync.h"
@@ -25,6 +24,7 @@ struct options_limits;
 struct session;
 struct session_audit;
 struct session_codes;
+struct session_sums;
 struct symbol_file;
 
 enum session_attach {
@@ -124,9 +124,9 @@ bool session_has_number(const struct session *session);
 void session_end(struct session *session);
 void session_freeze(struct session *session, bool frozen);
 
-/* The whole heap added up; what was added up less than `max_age_ns` ago may be told again. */
-void session_sums(struct session *session, uint64_t max_age_ns, struct estimate_sum *live,
-	struct estimate_sum *cumulative);
+/* The whole heap added up; what was added up less than `max_age_ns` ago may be told again. Valid until
+ * the next call. */
+const struct session_sums *session_sums(struct session *session, uint64_t max_age_ns);
 /* Fills what is known without a look at stacks; unconfirmed_reason is borrowed until the next call.
  */
 void session_quality(struct session *session, struct snapshot_quality *out);

@@ -128,6 +128,10 @@ unit_tests += tests/unit/server/test_session_codes
 tests_unit_server_test_session_codes_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_session_codes_LDADD = $(server_test_all_ldadd)
 
+unit_tests += tests/unit/server/test_session_sums
+tests_unit_server_test_session_sums_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_session_sums_LDADD = $(server_test_all_ldadd)
+
 unit_tests += tests/unit/server/test_session_marks
 tests_unit_server_test_session_marks_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_session_marks_LDADD = $(server_test_all_ldadd)
