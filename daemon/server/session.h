@@ -12,14 +12,14 @@
 #include "ingest/ring_consumer.h"
 #include "ingest/segment_map.h"
 #include "model/snapshot.h"
-#include "server/process_handle.h"
 #include "server/resync.h"
 #include "server/sample_feed.h"
+#include "server/session_claim.h"
 
 struct map_places;
-struct process_reader;
-struct process_texts;
 struct module_map;
+struct process_handle;
+struct process_reader;
 struct options_limits;
 struct session;
 struct session_audit;
@@ -27,26 +27,10 @@ struct session_codes;
 struct session_sums;
 struct symbol_file;
 
-enum session_attach {
-	SESSION_HANDSHAKE, /* the agent handed its segment over */
-	SESSION_PULL,	   /* the daemon found it in /proc/PID/fd */
-};
-
 enum session_state {
 	SESSION_ATTACHED,
 	SESSION_LOST, /* alive, but its segment cannot be read any more */
 	SESSION_EXITED,
-};
-
-/* What a listener or a scan found. Owns its parts until session_new takes them. */
-struct session_claim {
-	struct process_handle process; /* without pidfd: ended before it could be opened */
-	struct segment_map *segment;
-	uid_t uid; /* as the socket's peer; for a pull (uid_t)-1: /proc tells */
-	enum session_attach attach;
-	bool unproven; /* the process may be another one, unless it holds the segment */
-	const struct process_texts
-		*texts; /* borrowed: session_claim_files; NULL: nothing is known */
 };
 
 /* Whom its readings ask, borrowed until the session ends; NULL: nobody. */
@@ -79,10 +63,6 @@ struct session_numbers { /* for statistics */
 	struct resync resync;
 	size_t bytes; /* of the model, modules and a reading included */
 };
-
-/* What a claim can tell of its process: bits of enum proc_file. */
-extern const uint32_t session_claim_files;
-void session_claim_deinit(struct session_claim *claim);
 
 /* Takes the claim over on success only. -ECHILD: the segment is a forked child's inherited copy of
  * its parent's; -ESRCH: no process to be found behind a pull; -EBUSY: another daemon reads the

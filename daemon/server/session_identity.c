@@ -13,7 +13,7 @@
 #include "base/alloc.h"
 #include "server/module_map.h"
 #include "server/process_handle.h"
-#include "server/session.h"
+#include "server/session_claim.h"
 
 static bool is_ours(const struct process_info *info, uint32_t inner_pid)
 {
