@@ -62,6 +62,7 @@ libspserver_la_SOURCES += \
 	daemon/server/session_codes.c daemon/server/session_codes.h \
 	daemon/server/session_identity.c daemon/server/session_identity.h \
 	daemon/server/session_maps.c daemon/server/session_maps.h \
+	daemon/server/session_program.c daemon/server/session_program.h \
 	daemon/server/session_quality.c daemon/server/session_quality.h \
 	daemon/server/session_resync.c daemon/server/session_resync.h \
 	daemon/server/session_sums.c daemon/server/session_sums.h \

@@ -26,6 +26,7 @@
 #include "server/session_identity.h"
 #include "server/session_maps.h"
 #include "server/session_marks.h"
+#include "server/session_program.h"
 #include "server/session_quality.h"
 #include "server/session_resync.h"
 #include "server/session_sums.h"
@@ -44,8 +45,7 @@ struct session {
 	int lock_fd;		     /* owns: says that no other daemon may drain; -1 once ended */
 	struct ring_consumer *consumer; /* owns; NULL once ended */
 	struct session_maps maps;
-	struct process_ask look;   /* what it runs */
-	uint32_t blind;		   /* looks since it attached that told nothing */
+	struct session_program program;
 	struct symbol_file *files; /* owns; by module */
 	uint32_t file_count;
 	struct session_codes *codes; /* owns */
@@ -122,17 +122,15 @@ static struct session *destroy(struct session *session)
 	return NULL;
 }
 
-/* For reading its memory: only what is certain counts. */
 static bool same_program(const struct process_texts *texts, void *data)
 {
 	struct session *session = data;
-	struct process_image now;
-	if (texts == NULL || session->maps.replaced)
-		return !session->maps.replaced;
-	/* Newer mappings than we have, and all that an idle worker's stacks can name. */
-	return process_image_of(texts, &now) == 0 &&
-	       process_image_identical(&session->identity.image, &now) &&
-	       session_maps_take(&session->maps, texts, sample_feed_epoch(session->feed)) == 0;
+	return session_program_is_same(&session->program, texts);
+}
+
+static void on_learnt(void *data)
+{
+	describe_identity(data);
 }
 
 static void wake(void *data)
@@ -146,9 +144,20 @@ static void begin_asking(struct session *session, const struct session_means *me
 {
 	session->maps.reader = means->reader;
 	session->maps.hold_ns = (means->hold_ms > 0 ? means->hold_ms : HOLD_MS) * UINT64_C(1000000);
-	session->maps.ask.uid = session->look.uid = session->facts.uid;
+	session->maps.ask.uid = session->facts.uid;
 	session->maps.wake = wake;
 	session->maps.data = session;
+}
+
+static void begin_looking(struct session *session)
+{
+	session->program.identity = &session->identity;
+	session->program.maps = &session->maps;
+	session->program.feed = session->feed;
+	session->program.inner_pid = session->segment_info.pid_hint;
+	session->program.learnt = on_learnt;
+	session->program.data = session;
+	session->program.ask.uid = session->facts.uid;
 }
 
 static void begin_resync(struct session *session, bool read_before,
@@ -202,6 +211,7 @@ int session_new(struct session **out, struct session_claim *claim,
 	session_quality_begin(&session->quality, &session->last_counters,
 		claim->attach == SESSION_PULL, read_before, wall_clock_unix_ns());
 	begin_asking(session, means);
+	begin_looking(session);
 	begin_resync(session, read_before > 0, limits, means);
 	session_audit_init(&session->audit, session, sample_feed_tally(session->feed));
 	if (read_before > 0)
@@ -230,7 +240,7 @@ struct session *session_unref(struct session *session)
 	if (session == NULL || --session->references > 0)
 		return NULL;
 	session_resync_end(&session->resync);
-	process_reader_forget(&session->look);
+	session_program_end(&session->program);
 	session->segment = segment_map_free(session->segment);
 	process_handle_close(&session->process);
 	return destroy(session);
@@ -363,61 +373,9 @@ void session_compare(struct session *session)
 		compare(session, false);
 }
 
-static void look(struct session *session, uint32_t files);
-
-/* What could not be read when it attached, if it is the program that made the segment. */
-static void learn(struct session *session, const struct process_texts *texts)
-{
-	if (session_maps_take(&session->maps, texts, sample_feed_epoch(session->feed)) == 0 &&
-		session_identity_learn(&session->identity, texts, session->segment_info.pid_hint))
-		describe_identity(session);
-}
-
-/* The image tells cheaply that something is different, the mapping tells what. */
-static void on_image(struct process_texts *texts, void *data)
-{
-	struct session *session = data;
-	struct process_image now;
-	if (session->identity.image.start_ticks == 0) {
-		learn(session, texts);
-		process_texts_free(texts);
-		return;
-	}
-	bool differs = process_image_of(texts, &now) == 0 &&
-		       !process_image_same(&session->identity.image, &now);
-	size_t size;
-	bool looked = process_texts_get(texts, PROC_FILE_MAPS, &size) != NULL;
-	/* What cannot be looked at now is looked at again. */
-	if (differs && looked &&
-		session_maps_take(&session->maps, texts, sample_feed_epoch(session->feed)) == 0)
-		session->identity.image = now;
-	process_texts_free(texts);
-	if (differs && !(session->look.files & PROC_FILE_BIT(PROC_FILE_MAPS)))
-		look(session, process_image_files | PROC_FILE_BIT(PROC_FILE_MAPS));
-}
-
-static void look(struct session *session, uint32_t files)
-{
-	session->look.files = files;
-	session->look.done = on_image;
-	session->look.data = session;
-	process_reader_ask(session->maps.reader, &session->look, &session->process);
-}
-
-static bool is_power_of_two(uint32_t number)
-{
-	return (number & (number - 1)) == 0;
-}
-
 void session_look(struct session *session)
 {
-	if (session->maps.replaced || session->look.reader != NULL)
-		return;
-	if (session->identity.image.start_ticks != 0)
-		look(session, process_image_files);
-	/* Ever more seldom: after 1, 2, 4 … times as long. */
-	else if (is_power_of_two(++session->blind))
-		look(session, session_claim_files);
+	session_program_look(&session->program);
 }
 
 bool session_replaced(const struct session *session)
@@ -447,7 +405,7 @@ void session_end(struct session *session)
 	session_marks_read(&session->marks, session->segment);
 	session->segment = segment_map_free(session->segment);
 	unlock_segment(session);
-	process_reader_forget(&session->look);
+	session_program_end(&session->program);
 	process_reader_forget(&session->maps.ask);
 	session->maps.reader = NULL;
 	process_handle_close_directory(&session->process);

@@ -1,4 +1,3 @@
-#include "config.h"
 #include "server/session_claim.h"
 
 #include "ingest/proc_file.h"
