@@ -65,6 +65,7 @@ libspserver_la_SOURCES += \
 	daemon/server/session_program.c daemon/server/session_program.h \
 	daemon/server/session_quality.c daemon/server/session_quality.h \
 	daemon/server/session_resync.c daemon/server/session_resync.h \
+	daemon/server/session_rounds.c daemon/server/session_rounds.h \
 	daemon/server/session_sums.c daemon/server/session_sums.h \
 	daemon/server/session_table.c daemon/server/session_table.h
 

@@ -1,5 +1,5 @@
 /*
- * Invariant: `segment` and `consumer` live exactly as long as there may be something to drain;
+ * Invariant: `segment` and the consumer of `rounds` live exactly as long as there may be something to drain;
  * everything that answers need after that is in the model or was copied at the end. The process is kept
  * for longer: while its pidfd is open it can be asked whether its number is another one's by now.
  */
@@ -29,6 +29,7 @@
 #include "server/session_program.h"
 #include "server/session_quality.h"
 #include "server/session_resync.h"
+#include "server/session_rounds.h"
 #include "server/session_sums.h"
 #include "server/symbol_client.h"
 #include "server/wall_clock.h"
@@ -43,7 +44,7 @@ struct session {
 	struct segment_info segment_info;
 	struct segment_map *segment; /* owns; NULL once ended */
 	int lock_fd;		     /* owns: says that no other daemon may drain; -1 once ended */
-	struct ring_consumer *consumer; /* owns; NULL once ended */
+	struct session_rounds rounds;
 	struct session_maps maps;
 	struct session_program program;
 	struct symbol_file *files; /* owns; by module */
@@ -51,12 +52,10 @@ struct session {
 	struct session_codes *codes; /* owns */
 	struct session_marks marks;
 	struct sample_feed *feed; /* owns */
-	bool in_round;		  /* until session_tend */
 	struct session_resync resync;
 	struct session_audit audit;
 	struct session_quality_state quality;
 	struct segment_counters last_counters;
-	struct ring_consumer_stats last_consumer;
 	struct session_sums sums;
 	void (*wake)(void *data); /* NULL: nobody */
 	void *wake_data;
@@ -115,7 +114,7 @@ static struct session *destroy(struct session *session)
 	session_codes_free(session->codes);
 	session_marks_deinit(&session->marks);
 	session_maps_deinit(&session->maps);
-	ring_consumer_free(session->consumer);
+	session_rounds_deinit(&session->rounds);
 	session_identity_deinit(&session->identity);
 	free(session->files);
 	free(session);
@@ -174,6 +173,13 @@ static void begin_resync(struct session *session, bool read_before,
 		&session->resync, read_before, means->places, means->reader, session->facts.uid);
 }
 
+static void begin_rounds(struct session *session)
+{
+	session->rounds.resync = &session->resync;
+	session->rounds.audit = &session->audit;
+	session->rounds.codes = session->codes;
+}
+
 int session_new(struct session **out, struct session_claim *claim,
 	const struct options_limits *limits, const struct session_means *means)
 {
@@ -194,7 +200,7 @@ int session_new(struct session **out, struct session_claim *claim,
 			session_maps_refresh, &session->maps);
 	uint64_t read_before = bytes_read_before(claim->segment);
 	if (r == 0)
-		r = ring_consumer_new(&session->consumer, claim->segment);
+		r = session_rounds_init(&session->rounds, claim->segment);
 	if (r < 0) {
 		destroy(session);
 		return r;
@@ -214,6 +220,7 @@ int session_new(struct session **out, struct session_claim *claim,
 	begin_looking(session);
 	begin_resync(session, read_before > 0, limits, means);
 	session_audit_init(&session->audit, session, sample_feed_tally(session->feed));
+	begin_rounds(session);
 	if (read_before > 0)
 		sample_feed_hears_from(session->feed, wall_clock_monotonic_ns());
 	else if (session->segment_info.flags & WIRE_FLAG_FORKED)
@@ -275,29 +282,12 @@ static void give_up(struct session *session, int error)
 int session_drain(struct session *session, bool all, uint64_t max_bytes, uint64_t *taken)
 {
 	*taken = 0;
-	if (session->facts.state != SESSION_ATTACHED || session->consumer == NULL)
+	if (session->facts.state != SESSION_ATTACHED)
 		return 0;
-	struct record_sink sink = session_resync_sink(&session->resync);
-	struct ring_consumer_stats stats;
-	session_audit_listen(&session->audit, &sink);
-	uint64_t before = session->last_consumer.bytes;
-	all = all || session_resync_needs_round(&session->resync);
-	if (!session->in_round) {
-		session_resync_round_begins(&session->resync, &session->last_consumer);
-		session_codes_round(session->codes);
-	}
-	session->in_round = true;
-	int r = ring_consumer_round(session->consumer, all, max_bytes, &sink);
-	ring_consumer_stats(session->consumer, &stats);
-	session->last_consumer = stats;
-	*taken = stats.bytes - before;
-	if (r == 0)
-		sample_feed_end_round(session->feed);
-	if (r < 0) {
+	int r = session_rounds_take(&session->rounds, all, max_bytes, taken);
+	if (r < 0)
 		give_up(session, r);
-		return 0;
-	}
-	return r;
+	return r < 0 ? 0 : r;
 }
 
 static void refresh_counters(struct session *session)
@@ -310,20 +300,19 @@ static struct resync_view view_of(struct session *session)
 {
 	refresh_counters(session);
 	return session_resync_view(
-		&session->resync, &session->last_counters, &session->last_consumer);
+		&session->resync, &session->last_counters, &session->rounds.taken);
 }
 
 bool session_tend(struct session *session)
 {
-	if (session->facts.state != SESSION_ATTACHED || session->consumer == NULL)
+	if (session->facts.state != SESSION_ATTACHED)
 		return false;
 	uint64_t before = session->resync.state.confirmations;
-	session->in_round = false;
-	bool more = session_resync_round_ended(&session->resync, &session->last_consumer);
+	bool more = session_rounds_tend(&session->rounds);
 	if (session->resync.state.confirmations != before) {
 		refresh_counters(session);
 		session_quality_confirmed(
-			&session->quality, &session->last_counters, &session->last_consumer);
+			&session->quality, &session->last_counters, &session->rounds.taken);
 	}
 	return more;
 }
@@ -353,7 +342,7 @@ static void compare(struct session *session, bool final)
 	heap_model_totals(sample_feed_heap(session->feed), &totals);
 	sample_feed_stats(session->feed, &feed);
 	session_quality_compare(&session->quality, &session->last_counters, &totals,
-		session->last_consumer.records, session->segment_info.ring_count, final);
+		session->rounds.taken.records, session->segment_info.ring_count, final);
 	/* A copy that is short of memory differs, and would do so again. */
 	if (session->quality.differs &&
 		totals.folded_samples + feed.folded_samples + feed.refused_lives == 0)
@@ -398,7 +387,7 @@ void session_end(struct session *session)
 	refresh_counters(session);
 	if (is_comparable(session))
 		compare(session, true);
-	session->consumer = ring_consumer_free(session->consumer);
+	session_rounds_deinit(&session->rounds);
 	session_audit_end(&session->audit);
 	session_resync_end(&session->resync);
 	session_codes_detach(session->codes);
@@ -438,7 +427,7 @@ void session_quality(struct session *session, struct snapshot_quality *out)
 	heap_model_totals(sample_feed_heap(session->feed), &totals);
 	sample_feed_stats(session->feed, &feed);
 	session_quality_judge(&session->quality, reason, &session->last_counters,
-		&session->last_consumer, &feed, &totals,
+		&session->rounds.taken, &feed, &totals,
 		stack_table_folded(sample_feed_stacks(session->feed)), out);
 	out->exited = session->facts.state == SESSION_EXITED;
 	out->told_again = out->unconfirmed && session->facts.state == SESSION_ATTACHED;
@@ -465,7 +454,7 @@ void session_numbers(const struct session *session, struct session_numbers *out)
 {
 	*out = (struct session_numbers){
 		.agent = session->last_counters,
-		.consumer = session->last_consumer,
+		.consumer = session->rounds.taken,
 		.refreshes = session->maps.refreshes,
 		.digest_checks = session->quality.checks,
 		.digest_mismatches = session->quality.mismatches,
