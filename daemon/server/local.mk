@@ -60,6 +60,7 @@ libspserver_la_SOURCES += \
 	daemon/server/session_audit.c daemon/server/session_audit.h \
 	daemon/server/session_claim.c daemon/server/session_claim.h \
 	daemon/server/session_codes.c daemon/server/session_codes.h \
+	daemon/server/session_copy.c daemon/server/session_copy.h \
 	daemon/server/session_identity.c daemon/server/session_identity.h \
 	daemon/server/session_maps.c daemon/server/session_maps.h \
 	daemon/server/session_program.c daemon/server/session_program.h \

@@ -23,11 +23,11 @@
 #include "server/segment_lock.h"
 #include "server/session_audit.h"
 #include "server/session_codes.h"
+#include "server/session_copy.h"
 #include "server/session_identity.h"
 #include "server/session_maps.h"
 #include "server/session_marks.h"
 #include "server/session_program.h"
-#include "server/session_quality.h"
 #include "server/session_resync.h"
 #include "server/session_rounds.h"
 #include "server/session_sums.h"
@@ -54,8 +54,7 @@ struct session {
 	struct sample_feed *feed; /* owns */
 	struct session_resync resync;
 	struct session_audit audit;
-	struct session_quality_state quality;
-	struct segment_counters last_counters;
+	struct session_copy copy;
 	struct session_sums sums;
 	void (*wake)(void *data); /* NULL: nobody */
 	void *wake_data;
@@ -180,6 +179,15 @@ static void begin_rounds(struct session *session)
 	session->rounds.codes = session->codes;
 }
 
+static void begin_copy(struct session *session, uint64_t read_before)
+{
+	session->copy.segment = session->segment;
+	session->copy.taken = &session->rounds.taken;
+	session->copy.feed = session->feed;
+	session->copy.resync = &session->resync;
+	session_copy_begin(&session->copy, session->facts.attach == SESSION_PULL, read_before);
+}
+
 int session_new(struct session **out, struct session_claim *claim,
 	const struct options_limits *limits, const struct session_means *means)
 {
@@ -213,14 +221,12 @@ int session_new(struct session **out, struct session_claim *claim,
 	session_identity_guess(&session->identity, session->maps.modules);
 	describe(session, claim);
 	describe_identity(session);
-	segment_map_counters(session->segment, &session->last_counters);
-	session_quality_begin(&session->quality, &session->last_counters,
-		claim->attach == SESSION_PULL, read_before, wall_clock_unix_ns());
 	begin_asking(session, means);
 	begin_looking(session);
 	begin_resync(session, read_before > 0, limits, means);
 	session_audit_init(&session->audit, session, sample_feed_tally(session->feed));
 	begin_rounds(session);
+	begin_copy(session, read_before);
 	if (read_before > 0)
 		sample_feed_hears_from(session->feed, wall_clock_monotonic_ns());
 	else if (session->segment_info.flags & WIRE_FLAG_FORKED)
@@ -273,7 +279,7 @@ static void give_up(struct session *session, int error)
 	log_warning("process %d (%s): its segment cannot be read any more: %s",
 		(int)session->facts.pid, session->facts.comm, strerror(-error));
 	session->facts.state = SESSION_LOST;
-	session->quality.read_error = error;
+	session->copy.quality.read_error = error;
 	session_audit_end(&session->audit);
 	/* No round ends any more that would give the place back, or take what is found. */
 	map_reading_end(&session->resync.reading);
@@ -290,30 +296,14 @@ int session_drain(struct session *session, bool all, uint64_t max_bytes, uint64_
 	return r < 0 ? 0 : r;
 }
 
-static void refresh_counters(struct session *session)
-{
-	if (session->segment != NULL)
-		segment_map_counters(session->segment, &session->last_counters);
-}
-
-static struct resync_view view_of(struct session *session)
-{
-	refresh_counters(session);
-	return session_resync_view(
-		&session->resync, &session->last_counters, &session->rounds.taken);
-}
-
 bool session_tend(struct session *session)
 {
 	if (session->facts.state != SESSION_ATTACHED)
 		return false;
 	uint64_t before = session->resync.state.confirmations;
 	bool more = session_rounds_tend(&session->rounds);
-	if (session->resync.state.confirmations != before) {
-		refresh_counters(session);
-		session_quality_confirmed(
-			&session->quality, &session->last_counters, &session->rounds.taken);
-	}
+	if (session->resync.state.confirmations != before)
+		session_copy_confirmed(&session->copy);
 	return more;
 }
 
@@ -330,36 +320,13 @@ bool session_nearly_there(const struct session *session)
 
 unsigned session_told_percent(struct session *session)
 {
-	struct resync_view view = view_of(session);
-	return resync_percent(&session->resync.state, &view);
-}
-
-static void compare(struct session *session, bool final)
-{
-	struct heap_totals totals;
-	struct sample_feed_stats feed;
-	segment_map_counters(session->segment, &session->last_counters);
-	heap_model_totals(sample_feed_heap(session->feed), &totals);
-	sample_feed_stats(session->feed, &feed);
-	session_quality_compare(&session->quality, &session->last_counters, &totals,
-		session->rounds.taken.records, session->segment_info.ring_count, final);
-	/* A copy that is short of memory differs, and would do so again. */
-	if (session->quality.differs &&
-		totals.folded_samples + feed.folded_samples + feed.refused_lives == 0)
-		resync_want(&session->resync.state, RESYNC_DIFFERENCE, wall_clock_monotonic_ns());
-}
-
-/* A copy that is known to be unfinished differs, or is of entries that the count leaves out. */
-static bool is_comparable(const struct session *session)
-{
-	return session->facts.state == SESSION_ATTACHED &&
-	       session->resync.state.phase == RESYNC_CONFIRMED;
+	return session_copy_told_percent(&session->copy);
 }
 
 void session_compare(struct session *session)
 {
-	if (is_comparable(session))
-		compare(session, false);
+	if (session->facts.state == SESSION_ATTACHED)
+		session_copy_compare(&session->copy, false);
 }
 
 void session_look(struct session *session)
@@ -384,9 +351,9 @@ void session_end(struct session *session)
 	/* Deaths that wait for a birth wait in vain now. */
 	sample_feed_end_round(session->feed);
 	sample_feed_end_round(session->feed);
-	refresh_counters(session);
-	if (is_comparable(session))
-		compare(session, true);
+	if (session->facts.state == SESSION_ATTACHED)
+		session_copy_compare(&session->copy, true);
+	session_copy_end(&session->copy);
 	session_rounds_deinit(&session->rounds);
 	session_audit_end(&session->audit);
 	session_resync_end(&session->resync);
@@ -417,52 +384,27 @@ const struct session_sums *session_sums(struct session *session, uint64_t max_ag
 
 void session_quality(struct session *session, struct snapshot_quality *out)
 {
-	struct heap_totals totals;
-	struct sample_feed_stats feed;
-	struct resync_view view = view_of(session);
-	resync_look(&session->resync.state, &view);
-	enum resync_reason reason = resync_holds(&session->resync.state, &view)
-					    ? RESYNC_NO_REASON
-					    : session->resync.state.reason;
-	heap_model_totals(sample_feed_heap(session->feed), &totals);
-	sample_feed_stats(session->feed, &feed);
-	session_quality_judge(&session->quality, reason, &session->last_counters,
-		&session->rounds.taken, &feed, &totals,
-		stack_table_folded(sample_feed_stacks(session->feed)), out);
+	session_copy_judge(&session->copy, session->facts.state == SESSION_ATTACHED, out);
 	out->exited = session->facts.state == SESSION_EXITED;
-	out->told_again = out->unconfirmed && session->facts.state == SESSION_ATTACHED;
-	if (out->told_again) {
-		char *end = session->quality.reason + strlen(session->quality.reason);
-		session_resync_describe(&session->resync, &view, end,
-			sizeof session->quality.reason - (size_t)(end - session->quality.reason));
-	}
 }
 
 double session_interval_bytes(const struct session *session)
 {
-	uint64_t claimed = session->segment != NULL ? 0 : session->last_counters.interval_bytes;
-	struct segment_counters now;
-	if (session->segment != NULL) {
-		segment_map_counters(session->segment, &now);
-		claimed = now.interval_bytes;
-	}
-	bool sensible = claimed > 0 && claimed <= UINT64_C(1) << 62;
-	return (double)(sensible ? claimed : session->segment_info.interval_bytes);
+	uint64_t claimed = session_copy_interval_bytes(&session->copy);
+	return (double)(claimed > 0 ? claimed : session->segment_info.interval_bytes);
 }
 
 void session_numbers(const struct session *session, struct session_numbers *out)
 {
 	*out = (struct session_numbers){
-		.agent = session->last_counters,
 		.consumer = session->rounds.taken,
 		.refreshes = session->maps.refreshes,
-		.digest_checks = session->quality.checks,
-		.digest_mismatches = session->quality.mismatches,
+		.digest_checks = session->copy.quality.checks,
+		.digest_mismatches = session->copy.quality.mismatches,
 		.resync = session->resync.state,
 		.bytes = session_bytes(session),
 	};
-	if (session->segment != NULL)
-		segment_map_counters(session->segment, &out->agent);
+	session_copy_counters(&session->copy, &out->agent);
 	sample_feed_stats(session->feed, &out->feed);
 }
 
