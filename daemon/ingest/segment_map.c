@@ -394,6 +394,16 @@ void segment_map_set_control(struct segment_map *map, uint64_t interval_bytes, b
 	atomic_store_explicit(&control->flags, stop ? WIRE_CONTROL_STOP : 0, memory_order_relaxed);
 }
 
+uint64_t segment_map_taken_bytes(const struct segment_map *map)
+{
+	uint64_t sum = 0;
+
+	/* relaxed: only this daemon and a dead one write it, and it is only reported */
+	for (uint32_t i = 0; i < map->info.ring_count; i++)
+		sum += read_word(&map->rings[i].tail);
+	return sum;
+}
+
 const struct wire_ring *segment_map_ring(const struct segment_map *map, uint32_t ring)
 {
 	return &map->rings[ring];

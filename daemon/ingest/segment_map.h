@@ -92,6 +92,9 @@ void segment_map_request_resync(struct segment_map *map, uint32_t epoch);
 /* `interval_bytes` 0: as the worker was started. */
 void segment_map_set_control(struct segment_map *map, uint64_t interval_bytes, bool stop);
 
+/* Bytes of records that were taken so far, by whatever daemon. */
+uint64_t segment_map_taken_bytes(const struct segment_map *map);
+
 /* For ring_consumer. */
 const struct wire_ring *segment_map_ring(const struct segment_map *map, uint32_t ring);
 void segment_map_store_tail(struct segment_map *map, uint32_t ring, uint64_t tail);

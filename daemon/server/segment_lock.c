@@ -26,3 +26,10 @@ int segment_lock_take(const struct segment_map *segment, int *out)
 	*out = fd;
 	return 0;
 }
+
+void segment_lock_release(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}

@@ -3,6 +3,7 @@
 
 struct segment_map;
 
-/* 0 and a descriptor, which holds the lock and is the caller's to close; -EBUSY: another daemon
- * has it; other negative errno. */
+/* 0 and a descriptor, which holds the lock and is to be released; -EBUSY: another daemon has it; other
+ * negative errno. */
 int segment_lock_take(const struct segment_map *segment, int *out);
+void segment_lock_release(int *fd); /* -1 afterwards; accepts -1 */

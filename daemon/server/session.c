@@ -7,19 +7,14 @@
 #include "server/session.h"
 
 #include <errno.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
 #include "model/heap_model.h"
-#include "server/module_map.h"
 #include "server/options.h"
 #include "server/process_reader.h"
-#include "server/process_texts.h"
 #include "server/segment_lock.h"
 #include "server/session_audit.h"
 #include "server/session_codes.h"
@@ -31,7 +26,6 @@
 #include "server/session_resync.h"
 #include "server/session_rounds.h"
 #include "server/session_sums.h"
-#include "server/symbol_client.h"
 #include "server/wall_clock.h"
 
 #define HOLD_MS 1000u
@@ -47,8 +41,6 @@ struct session {
 	struct session_rounds rounds;
 	struct session_maps maps;
 	struct session_program program;
-	struct symbol_file *files; /* owns; by module */
-	uint32_t file_count;
 	struct session_codes *codes; /* owns */
 	struct session_marks marks;
 	struct sample_feed *feed; /* owns */
@@ -65,24 +57,6 @@ static void forget_process(struct session *session, const struct session_claim *
 {
 	process_handle_close_directory(&session->process);
 	session_identity_forget(&session->identity, claim->uid);
-}
-
-static uint64_t bytes_read_before(const struct segment_map *segment)
-{
-	uint64_t sum = 0;
-	for (uint32_t i = 0; i < segment_map_info(segment)->ring_count; i++) {
-		/* relaxed: only this daemon and a dead one write it, and it is only reported */
-		sum += atomic_load_explicit(
-			&segment_map_ring(segment, i)->tail, memory_order_relaxed);
-	}
-	return sum;
-}
-
-static void unlock_segment(struct session *session)
-{
-	if (session->lock_fd >= 0)
-		close(session->lock_fd);
-	session->lock_fd = -1;
 }
 
 static void describe_identity(struct session *session)
@@ -107,7 +81,7 @@ static void describe(struct session *session, const struct session_claim *claim)
 
 static struct session *destroy(struct session *session)
 {
-	unlock_segment(session);
+	segment_lock_release(&session->lock_fd);
 	session_audit_deinit(&session->audit);
 	sample_feed_free(session->feed);
 	session_codes_free(session->codes);
@@ -115,7 +89,6 @@ static struct session *destroy(struct session *session)
 	session_maps_deinit(&session->maps);
 	session_rounds_deinit(&session->rounds);
 	session_identity_deinit(&session->identity);
-	free(session->files);
 	free(session);
 	return NULL;
 }
@@ -172,13 +145,6 @@ static void begin_resync(struct session *session, bool read_before,
 		&session->resync, read_before, means->places, means->reader, session->facts.uid);
 }
 
-static void begin_rounds(struct session *session)
-{
-	session->rounds.resync = &session->resync;
-	session->rounds.audit = &session->audit;
-	session->rounds.codes = session->codes;
-}
-
 static void begin_copy(struct session *session, uint64_t read_before)
 {
 	session->copy.segment = session->segment;
@@ -188,14 +154,10 @@ static void begin_copy(struct session *session, uint64_t read_before)
 	session_copy_begin(&session->copy, session->facts.attach == SESSION_PULL, read_before);
 }
 
-int session_new(struct session **out, struct session_claim *claim,
-	const struct options_limits *limits, const struct session_means *means)
+/* What can fail; whoever gives up calls destroy. */
+static int init_parts(struct session *session, const struct session_claim *claim,
+	const struct options_limits *limits)
 {
-	struct session *session = alloc_zeroed(1, sizeof *session);
-	session->references = 1;
-	session->process = PROCESS_HANDLE_INIT;
-	session->lock_fd = -1;
-	session->segment_info = *segment_map_info(claim->segment);
 	int r = session_identity_begin(&session->identity, claim, session->segment_info.pid_hint);
 	if (r == 0)
 		r = segment_lock_take(claim->segment, &session->lock_fd);
@@ -206,32 +168,55 @@ int session_new(struct session **out, struct session_claim *claim,
 	if (r == 0)
 		r = sample_feed_new(&session->feed, limits, session->maps.modules, session->codes,
 			session_maps_refresh, &session->maps);
-	uint64_t read_before = bytes_read_before(claim->segment);
 	if (r == 0)
-		r = session_rounds_init(&session->rounds, claim->segment);
-	if (r < 0) {
-		destroy(session);
-		return r;
-	}
+		r = session_rounds_init(&session->rounds, claim->segment, &session->resync,
+			&session->audit, session->codes);
+	return r;
+}
+
+static void take_over(struct session *session, struct session_claim *claim)
+{
 	session->segment = TAKE(claim->segment);
 	session->process = claim->process;
+	claim->process = PROCESS_HANDLE_INIT;
 	session_maps_begin(&session->maps, session->segment, claim->texts);
 	if (session->maps.replaced)
 		forget_process(session, claim);
 	session_identity_guess(&session->identity, session->maps.modules);
-	describe(session, claim);
-	describe_identity(session);
+}
+
+static void begin_parts(struct session *session, const struct options_limits *limits,
+	const struct session_means *means)
+{
+	uint64_t read_before = session->rounds.read_before;
 	begin_asking(session, means);
 	begin_looking(session);
 	begin_resync(session, read_before > 0, limits, means);
 	session_audit_init(&session->audit, session, sample_feed_tally(session->feed));
-	begin_rounds(session);
 	begin_copy(session, read_before);
 	if (read_before > 0)
 		sample_feed_hears_from(session->feed, wall_clock_monotonic_ns());
 	else if (session->segment_info.flags & WIRE_FLAG_FORKED)
 		sample_feed_hears_from(session->feed, session->segment_info.load_ns);
-	claim->process = PROCESS_HANDLE_INIT;
+}
+
+int session_new(struct session **out, struct session_claim *claim,
+	const struct options_limits *limits, const struct session_means *means)
+{
+	struct session *session = alloc_zeroed(1, sizeof *session);
+	session->references = 1;
+	session->process = PROCESS_HANDLE_INIT;
+	session->lock_fd = -1;
+	session->segment_info = *segment_map_info(claim->segment);
+	int r = init_parts(session, claim, limits);
+	if (r < 0) {
+		destroy(session);
+		return r;
+	}
+	describe(session, claim);
+	take_over(session, claim);
+	describe_identity(session);
+	begin_parts(session, limits, means);
 	*out = session;
 	return 0;
 }
@@ -360,7 +345,7 @@ void session_end(struct session *session)
 	session_codes_detach(session->codes);
 	session_marks_read(&session->marks, session->segment);
 	session->segment = segment_map_free(session->segment);
-	unlock_segment(session);
+	segment_lock_release(&session->lock_fd);
 	session_program_end(&session->program);
 	process_reader_forget(&session->maps.ask);
 	session->maps.reader = NULL;
@@ -411,22 +396,14 @@ void session_numbers(const struct session *session, struct session_numbers *out)
 size_t session_bytes(const struct session *session)
 {
 	return sizeof *session + sample_feed_bytes(session->feed) +
-	       session_codes_bytes(session->codes) + module_map_bytes(session->maps.modules) +
+	       session_codes_bytes(session->codes) + session_maps_bytes(&session->maps) +
 	       map_reading_bytes(&session->resync.reading) +
-	       (session->audit.item != NULL ? sizeof *session->audit.item : 0) +
-	       session->file_count * sizeof *session->files;
+	       (session->audit.item != NULL ? sizeof *session->audit.item : 0);
 }
 
 struct symbol_file *session_file(struct session *session, uint32_t module)
 {
-	if (module >= session->file_count) {
-		uint32_t count = module_map_count(session->maps.modules);
-		session->files = alloc_resize(session->files, count, sizeof *session->files);
-		memset(&session->files[session->file_count], 0,
-			(count - session->file_count) * sizeof *session->files);
-		session->file_count = count;
-	}
-	return &session->files[module];
+	return session_maps_file(&session->maps, module);
 }
 
 struct session_audit *session_audit(struct session *session)

@@ -9,13 +9,17 @@
 #include "server/session_maps.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/alloc.h"
 #include "base/buffer.h"
 #include "ingest/segment_map.h"
 #include "server/maps_text.h"
 #include "server/module_map.h"
 #include "server/process_handle.h"
 #include "server/process_texts.h"
+#include "server/symbol_client.h"
 #include "server/wall_clock.h"
 
 #define REFRESH_MIN_NS UINT64_C(20000000)
@@ -35,6 +39,7 @@ void session_maps_deinit(struct session_maps *maps)
 {
 	process_reader_forget(&maps->ask);
 	maps->modules = module_map_free(maps->modules);
+	free(maps->files);
 }
 
 /* By the fields of each line: a file's name may hold anything, another mapping's line too. */
@@ -121,4 +126,21 @@ void session_maps_begin(struct session_maps *maps, const struct segment_map *seg
 	buffer_deinit(&text);
 	session_maps_take(maps, texts, 0);
 	maps->refresh_pause_ns = REFRESH_MIN_NS;
+}
+
+struct symbol_file *session_maps_file(struct session_maps *maps, uint32_t module)
+{
+	if (module >= maps->file_count) {
+		uint32_t count = module_map_count(maps->modules);
+		maps->files = alloc_resize(maps->files, count, sizeof maps->files[0]);
+		memset(&maps->files[maps->file_count], 0,
+			(count - maps->file_count) * sizeof maps->files[0]);
+		maps->file_count = count;
+	}
+	return &maps->files[module];
+}
+
+size_t session_maps_bytes(const struct session_maps *maps)
+{
+	return module_map_bytes(maps->modules) + maps->file_count * sizeof maps->files[0];
 }

@@ -13,6 +13,7 @@ struct module_map;
 struct process_handle;
 struct process_texts;
 struct segment_map;
+struct symbol_file;
 
 struct session_maps {
 	const struct process_handle *process; /* borrows */
@@ -21,7 +22,9 @@ struct session_maps {
 	void (*wake)(void *data); /* what was asked for has come, or will not */
 	void *data;
 	struct module_map *modules; /* owns */
-	dev_t device;		    /* of the segment */
+	struct symbol_file *files;  /* owns; by module */
+	uint32_t file_count;
+	dev_t device; /* of the segment */
 	ino_t inode;
 	bool replaced;	  /* the process runs another program by now */
 	uint32_t epoch;	  /* of the records when it was asked */
@@ -40,5 +43,8 @@ bool session_maps_refresh(uint32_t epoch, void *data);
 /* A text that was read anew: 0: the segment is among the mappings; -ESTALE: it is not, and `replaced`
  * is set; other negative errno: they could not be looked at. */
 int session_maps_take(struct session_maps *maps, const struct process_texts *texts, uint32_t epoch);
+/* As session_file. */
+struct symbol_file *session_maps_file(struct session_maps *maps, uint32_t module);
+size_t session_maps_bytes(const struct session_maps *maps);
 /* Whether a text of /proc/PID/maps has a mapping of this file. */
 bool session_maps_has(const char *text, size_t size, dev_t device, ino_t inode);

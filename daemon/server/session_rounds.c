@@ -4,14 +4,22 @@
  */
 #include "server/session_rounds.h"
 
+#include "ingest/segment_map.h"
 #include "server/sample_feed.h"
 #include "server/session_audit.h"
 #include "server/session_codes.h"
 #include "server/session_resync.h"
 
-int session_rounds_init(struct session_rounds *rounds, struct segment_map *segment)
+int session_rounds_init(struct session_rounds *rounds, struct segment_map *segment,
+	struct session_resync *resync, struct session_audit *audit, struct session_codes *codes)
 {
-	*rounds = (struct session_rounds){0};
+	/* A new consumer skips what makes no sense, which nobody has taken. */
+	*rounds = (struct session_rounds){
+		.read_before = segment_map_taken_bytes(segment),
+		.resync = resync,
+		.audit = audit,
+		.codes = codes,
+	};
 	return ring_consumer_new(&rounds->consumer, segment);
 }
 

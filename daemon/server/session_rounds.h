@@ -12,16 +12,19 @@ struct session_audit;
 struct session_codes;
 struct session_resync;
 
-struct session_rounds {			  /* all but the consumer is set before the first round */
+struct session_rounds {
 	struct ring_consumer *consumer;	  /* owns; NULL: nothing is taken any more */
 	struct ring_consumer_stats taken; /* so far */
+	uint64_t read_before;		  /* bytes that an earlier daemon took */
 	bool under_way;			  /* until session_rounds_tend */
 	struct session_resync *resync;	  /* borrows */
 	struct session_audit *audit;	  /* borrows */
 	struct session_codes *codes;	  /* borrows */
 };
 
-int session_rounds_init(struct session_rounds *rounds, struct segment_map *segment /* borrows */);
+/* Borrows all of them; none but the segment is looked at before the first round. */
+int session_rounds_init(struct session_rounds *rounds, struct segment_map *segment,
+	struct session_resync *resync, struct session_audit *audit, struct session_codes *codes);
 /* Also ends them: nothing is taken any more. */
 void session_rounds_deinit(struct session_rounds *rounds);
 /* As session_drain, but negative errno: the segment cannot be read any more. */

@@ -220,6 +220,14 @@ START_TEST(what_an_earlier_daemon_took_is_told_again)
 }
 END_TEST
 
+START_TEST(a_ring_that_makes_no_sense_was_not_read_by_an_earlier_daemon)
+{
+	atomic_store(&segment.rings[0].head, UINT64_C(1) << 40);
+	attach();
+	ck_assert(quality().from_start);
+}
+END_TEST
+
 START_TEST(the_dead_that_were_not_told_of_are_swept)
 {
 	attach();
@@ -621,6 +629,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_session_from_the_start_asks_for_nothing);
 	tcase_add_test(t, what_an_earlier_daemon_took_is_told_again);
+	tcase_add_test(t, a_ring_that_makes_no_sense_was_not_read_by_an_earlier_daemon);
 	tcase_add_test(t, the_dead_that_were_not_told_of_are_swept);
 	tcase_add_test(t, a_live_of_a_known_id_is_not_counted_again);
 	tcase_add_test(t, a_live_that_is_taken_back_is_in_no_count);
