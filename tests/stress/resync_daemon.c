@@ -3,7 +3,6 @@
 #include "config.h"
 #include "stress/resync_daemon.h"
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -78,15 +77,6 @@ static void wake(void *data)
 	(void)data;
 }
 
-static bool read_before(void)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < segment_map_info(session.segment)->ring_count; i++)
-		sum += atomic_load(&segment_map_ring(session.segment, i)->tail);
-	return sum > 0;
-}
-
 void daemon_start(int segment_fd)
 {
 	static const struct options_limits limits = {
@@ -103,7 +93,7 @@ void daemon_start(int segment_fd)
 	must(sample_feed_new(
 		     &session.feed, &limits, session.modules, session.codes, no_mappings, NULL),
 		"feed");
-	bool before = read_before();
+	bool before = segment_map_taken_bytes(session.segment) > 0;
 	must(ring_consumer_new(&session.consumer, session.segment), "consumer");
 	session.resync = (struct session_resync){
 		.feed = session.feed,
