@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include "heap_map.h"
 #include "spprof/wire/record.h"
+#include "stack_store.h"
 #include "unwind/memo.h"
 
 struct mixed_stack;
@@ -17,7 +18,8 @@ struct scratch {
 	struct memo memo;
 	struct heap_map_entry entry; /* of the sample in hand */
 	uint32_t since_audit; /* samples captured here since one was audited; the holder's alone */
-	union {		      /* last, for a record's frames have no bound of their own */
+	uint8_t code[STACK_STORE_SCRATCH];
+	union { /* last, for a record's frames have no bound of their own */
 		struct wire_birth birth;
 		uint8_t bytes[WIRE_RECORD_MAX];
 	};

@@ -9,7 +9,10 @@
 #include <stddef.h>
 #include <string.h>
 
-#define LEB_MORE UINT64_C(0x8080808080808080)
+_Static_assert(
+	__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are copied as they lie in memory");
+
+#define unlikely(x) __builtin_expect(!!(x), 0)
 
 struct cursor {
 	const struct stack_code *code;
@@ -17,21 +20,38 @@ struct cursor {
 	uint32_t block;
 };
 
-static uint64_t zigzag(uint64_t delta)
+/* What the next frame is counted from: the last of its kind. */
+struct last {
+	uint64_t same, other;
+	bool is_python;
+};
+
+static inline struct last first_frames(void)
 {
-	return delta << 1 ^ (uint64_t)((int64_t)delta >> 63);
+	return (struct last){.same = 0, .other = WIRE_FRAME_PYTHON};
 }
 
-static uint64_t unzigzag(uint64_t number)
+static inline void change_kind(struct last *last)
 {
+	uint64_t same = last->same;
+
+	last->same = last->other;
+	last->other = same;
+	last->is_python = !last->is_python;
+}
+
+/* At most 61 bits, whatever is given. */
+static uint64_t number_of(uint64_t delta)
+{
+	uint64_t number = (delta << 1 ^ (uint64_t)((int64_t)delta >> 63)) + 1;
+
+	return number & UINT64_MAX >> WIRE_NUMBER_SHIFT;
+}
+
+static uint64_t delta_of(uint64_t number)
+{
+	number--;
 	return number >> 1 ^ -(number & 1);
-}
-
-static uint32_t leb_bytes(uint64_t number)
-{
-	uint32_t bits = 64 - (uint32_t)__builtin_clzll(number | 1);
-
-	return (bits * 9 + 64) / 64; /* bits / 7, rounded up, for 1 … 64 */
 }
 
 static inline void enter(struct cursor *c, uint32_t block)
@@ -47,49 +67,33 @@ static uint32_t next_block(const struct cursor *c)
 	return atomic_load_explicit(&c->code->blocks[c->block].next, memory_order_relaxed);
 }
 
-/* Any number; the one that goes on in the next block as well. */
-static __attribute__((noinline)) uint64_t read_slowly(struct cursor *c)
+static uint8_t next_byte(struct cursor *c)
 {
-	uint64_t number = 0;
-
-	for (unsigned shift = 0; shift < 70; shift += 7) {
-		if (c->at == c->end)
-			enter(c, next_block(c));
-		uint64_t byte = *c->at++;
-
-		number |= (byte & 0x7f) << shift;
-		if (byte < 0x80)
-			break;
-	}
-	return number;
+	if (c->at == c->end)
+		enter(c, next_block(c));
+	return *c->at++;
 }
 
-/* The number in the lowest bytes of `word` that `stop` ends: its lowest bit set is the first bit 7
- * that is clear in `word`. */
-static inline uint64_t unpack(uint64_t word, uint64_t stop)
+static __attribute__((noinline)) uint64_t read_at_end(struct cursor *c)
 {
-	word &= stop ^ (stop - 1);
-	word = (word & UINT64_C(0x007f007f007f007f)) | (word & UINT64_C(0x7f007f007f007f00)) >> 1;
-	word = (word & UINT64_C(0x00003fff00003fff)) | (word & UINT64_C(0x3fff00003fff0000)) >> 2;
-	return (word & UINT64_C(0x0fffffff)) | (word & UINT64_C(0x0fffffff00000000)) >> 4;
+	uint64_t word = next_byte(c);
+
+	for (unsigned i = 1; i <= (word & WIRE_NUMBER_MORE); i++)
+		word |= (uint64_t)next_byte(c) << 8 * i;
+	return word >> WIRE_NUMBER_SHIFT;
 }
 
-/* A number of at most 8 bytes; NULL: longer. Returns where the next one begins. */
-static inline const uint8_t *read_quickly(const uint8_t *at, uint64_t *number)
+static inline uint64_t read_number(struct cursor *c)
 {
-	uint64_t word, stop;
+	uint64_t word;
 
-	memcpy(&word, at, sizeof word);
-	/* Within a module, 3 bytes as a rule. */
-	if ((word & 0x808080) == 0x8080) {
-		*number = (word & 0x7f) | (word >> 1 & 0x3f80) | (word >> 2 & 0x1fc000);
-		return at + 3;
-	}
-	stop = ~word & LEB_MORE;
-	if (stop == 0)
-		return NULL;
-	*number = unpack(word, stop);
-	return at + (unsigned)__builtin_ctzll(stop) / 8 + 1;
+	if (unlikely(c->end - c->at < 8))
+		return read_at_end(c);
+	memcpy(&word, c->at, sizeof word);
+	unsigned more = word & WIRE_NUMBER_MORE, others = 56 - 8 * more;
+
+	c->at += more + 1;
+	return word << others >> others >> WIRE_NUMBER_SHIFT;
 }
 
 /* Compares with `wanted`, or if that is NULL writes to `out`. One body, two functions: which one it
@@ -97,63 +101,64 @@ static inline const uint8_t *read_quickly(const uint8_t *at, uint64_t *number)
 static inline __attribute__((always_inline)) bool each_frame(
 	const struct stack_code *code, const uint64_t *wanted, uint64_t *out, uint32_t count)
 {
-	const bool quick = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
 	struct cursor cursor = {.code = code};
-	const uint8_t *at, *next, *limit;
-	uint64_t frame = 0, number;
+	struct last last = first_frames();
 
 	enter(&cursor, code->first);
-	at = cursor.at;
-	limit = cursor.end - 8;
 	for (uint32_t i = 0; i < count; i++) {
-		if (quick && at <= limit && (next = read_quickly(at, &number))) {
-			at = next;
-		} else {
-			cursor.at = (uint8_t *)at;
-			number = read_slowly(&cursor);
-			at = cursor.at;
-			limit = cursor.end - 8;
+		uint64_t number = read_number(&cursor);
+
+		if (unlikely(number == WIRE_NUMBER_OTHER_KIND)) {
+			change_kind(&last);
+			number = read_number(&cursor);
 		}
-		frame += unzigzag(number);
+		last.same += delta_of(number);
 		if (!wanted)
-			out[i] = frame;
-		else if (frame != wanted[i])
+			out[i] = last.same;
+		else if (last.same != wanted[i])
 			return false;
 	}
 	return true;
 }
 
-uint32_t stack_code_bytes(const uint64_t *frames, uint32_t count)
+/* Zeros come behind it. Returns where the next one begins. */
+static inline uint8_t *put_number(uint8_t *at, uint64_t number)
 {
-	uint64_t previous = 0;
-	uint32_t bytes = 0;
+	uint32_t bits = 64 - (uint32_t)__builtin_clzll(number | 1);
+	uint32_t more = (bits + WIRE_NUMBER_SHIFT - 1) / 8;
+	uint64_t word = number << WIRE_NUMBER_SHIFT | more;
+
+	memcpy(at, &word, sizeof word);
+	return at + more + 1;
+}
+
+uint32_t stack_code_encode(const uint64_t *frames, uint32_t count, uint8_t *bytes)
+{
+	struct last last = first_frames();
+	uint8_t *at = bytes;
 
 	for (uint32_t i = 0; i < count; i++) {
-		bytes += leb_bytes(zigzag(frames[i] - previous));
-		previous = frames[i];
+		if (unlikely(wire_frame_is_python(frames[i]) != last.is_python)) {
+			change_kind(&last);
+			at = put_number(at, WIRE_NUMBER_OTHER_KIND);
+		}
+		at = put_number(at, number_of(frames[i] - last.same));
+		last.same = frames[i];
 	}
-	return bytes;
+	return (uint32_t)(at - bytes);
 }
 
-static void write_number(struct cursor *c, uint64_t number)
-{
-	for (bool more = true; more; number >>= 7) {
-		more = number > 0x7f;
-		if (c->at == c->end)
-			enter(c, next_block(c));
-		*c->at++ = (uint8_t)((number & 0x7f) | (more ? 0x80 : 0));
-	}
-}
-
-void stack_code_write(const struct stack_code *code, const uint64_t *frames, uint32_t count)
+void stack_code_store(const struct stack_code *code, const uint8_t *bytes, uint32_t size)
 {
 	struct cursor cursor = {.code = code};
-	uint64_t previous = 0;
 
 	enter(&cursor, code->first);
-	for (uint32_t i = 0; i < count; i++) {
-		write_number(&cursor, zigzag(frames[i] - previous));
-		previous = frames[i];
+	for (uint32_t at = 0; at < size; at += WIRE_BLOCK_BYTES) {
+		uint32_t left = size - at;
+
+		if (at > 0)
+			enter(&cursor, next_block(&cursor));
+		memcpy(cursor.at, bytes + at, left < WIRE_BLOCK_BYTES ? left : WIRE_BLOCK_BYTES);
 	}
 }
 

@@ -20,7 +20,6 @@
 #include "stack_store.h"
 #include <errno.h>
 #include "spprof/wire/record.h"
-#include "stack_code.h"
 
 #define LEVEL0_ENTRIES	 512u
 #define BLOCKS_PER_ENTRY 3u
@@ -362,15 +361,15 @@ static struct wire_stack *claim(struct stack_store *store, uint64_t hash)
 
 /* BUSY → one reference; false: no room for its frames. */
 static bool fill(struct stack_store *store, struct wire_stack *stack, uint64_t hash,
-	const struct stack_view *view)
+	const struct stack_view *view, uint8_t *scratch)
 {
-	uint32_t bytes = stack_code_bytes(view->frames, view->frame_count);
+	uint32_t bytes = stack_code_encode(view->frames, view->frame_count, scratch);
 	uint32_t block = make_chain(store, blocks_for(bytes));
 	struct stack_code code = {store->blocks, store->block_count, block};
 
 	if (block == 0 && bytes > 0)
 		return false;
-	stack_code_write(&code, view->frames, view->frame_count);
+	stack_code_store(&code, scratch, bytes);
 	stack->module_epoch = view->module_epoch;
 	stack->block = block;
 	stack->frame_count = view->frame_count;
@@ -386,7 +385,8 @@ static bool fill(struct stack_store *store, struct wire_stack *stack, uint64_t h
 	return true;
 }
 
-uint32_t stack_store_intern(struct stack_store *store, const struct stack_view *view)
+uint32_t stack_store_intern(struct stack_store *store, const struct stack_view *view,
+	uint8_t scratch[STACK_STORE_SCRATCH])
 {
 	if (view->frame_count > WIRE_MAX_FRAMES)
 		return 0;
@@ -397,7 +397,7 @@ uint32_t stack_store_intern(struct stack_store *store, const struct stack_view *
 		stack = claim(store, hash);
 		if (!stack)
 			return 0;
-		if (!fill(store, stack, hash, view)) {
+		if (!fill(store, stack, hash, view, scratch)) {
 			set_free(store, stack);
 			return 0;
 		}

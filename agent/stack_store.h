@@ -23,10 +23,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "spprof/wire/map.h"
+#include "stack_code.h"
 
 #define STACK_STORE_WINDOW     8u /* entries: 4 cache lines */
 #define STACK_STORE_MAX_LEVELS 8u
+#define STACK_STORE_SCRATCH    STACK_CODE_ROOM
 
 struct stack_store_level {
 	uint32_t first;	  /* entry */
@@ -59,8 +60,9 @@ struct stack_view {
 int stack_store_init(struct stack_store *store, void *memory, size_t size);
 
 /* The stack's reference, never 0, with one count that the caller owns; 0: no room, or more than
- * WIRE_MAX_FRAMES frames (counted by the caller). */
-uint32_t stack_store_intern(struct stack_store *store, const struct stack_view *view);
+ * WIRE_MAX_FRAMES frames (counted by the caller). Whatever is in `scratch` afterwards. */
+uint32_t stack_store_intern(struct stack_store *store, const struct stack_view *view,
+	uint8_t scratch[STACK_STORE_SCRATCH]);
 /* Gives up one count. 0 does nothing. */
 void stack_store_release(struct stack_store *store, uint32_t reference);
 /* One more count on whatever stack the reference means by now: whoever does not hold one yet (a

@@ -197,9 +197,9 @@ static void update_gauges(void)
 	gauge(&c->map_collisions, atomic_load_explicit(&map->collisions, memory_order_relaxed));
 }
 
-static uint32_t keep_stack(const struct stack_view *view)
+static uint32_t keep_stack(const struct stack_view *view, struct scratch *scratch)
 {
-	uint32_t stack = stack_store_intern(&lifecycle.stacks, view);
+	uint32_t stack = stack_store_intern(&lifecycle.stacks, view, scratch->code);
 
 	if (stack == 0)
 		count(&counters()->stacks_not_kept, 1);
@@ -238,7 +238,7 @@ static bool capture(struct scratch *scratch, const struct walk_regs *caller)
 		view.stop = walk.stop;
 	}
 	view.guessed = walk.guessed;
-	entry->stack_ref = keep_stack(&view);
+	entry->stack_ref = keep_stack(&view, scratch);
 	struct wire_slot *slot = insert(entry);
 	if (!slot) {
 		stack_store_release(&lifecycle.stacks, entry->stack_ref);

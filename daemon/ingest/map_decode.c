@@ -70,39 +70,40 @@ bool map_decode_stack(const uint8_t bytes[sizeof(struct wire_stack)], struct map
 	};
 	return out->frame_count <= WIRE_MAX_FRAMES && out->stop < WIRE_STOP_KINDS &&
 	       out->bytes >= out->frame_count &&
-	       out->bytes <= (uint32_t)out->frame_count * MAP_DECODE_MAX_LEB;
+	       out->bytes <= (uint32_t)out->frame_count * MAP_DECODE_MAX_FRAME;
 }
 
-/* One number of at most 64 bits; the bytes it took, 0: malformed. */
-static size_t decode_leb(const uint8_t *bytes, size_t size, uint64_t *out)
+/* The bytes it took. 0: there are not so many, and what there is is no frame's. */
+static size_t decode_number(const uint8_t *bytes, size_t size, uint64_t *out)
 {
-	uint64_t value = 0;
+	uint64_t word = 0;
+	size_t count = size > 0 ? (bytes[0] & WIRE_NUMBER_MORE) + 1u : 0;
 
-	for (size_t i = 0; i < size && i < MAP_DECODE_MAX_LEB; i++) {
-		value |= (uint64_t)(bytes[i] & 0x7f) << (7 * i);
-		if (bytes[i] & 0x80)
-			continue;
-		if (i == MAP_DECODE_MAX_LEB - 1 && bytes[i] > 1)
-			return 0;
-		*out = value;
-		return i + 1;
-	}
-	return 0;
+	if (count > size)
+		count = 0;
+	for (size_t i = 0; i < count; i++)
+		word |= (uint64_t)bytes[i] << 8 * i;
+	*out = word >> WIRE_NUMBER_SHIFT;
+	return count;
 }
 
 bool map_decode_frames(const uint8_t *bytes, size_t size, uint16_t count, uint64_t *frames)
 {
-	uint64_t address = 0, zigzag = 0;
+	uint64_t last[] = {0, WIRE_FRAME_PYTHON}, number = 0;
+	unsigned kind = 0;
 	size_t at = 0;
 
 	for (uint16_t i = 0; i < count; i++) {
-		size_t taken = decode_leb(bytes + at, size - at, &zigzag);
-
-		if (taken == 0)
+		at += decode_number(bytes + at, size - at, &number);
+		if (number == WIRE_NUMBER_OTHER_KIND) {
+			kind ^= 1;
+			at += decode_number(bytes + at, size - at, &number);
+		}
+		if (number == WIRE_NUMBER_OTHER_KIND)
 			return false;
-		at += taken;
-		address += (zigzag >> 1) ^ -(zigzag & 1);
-		frames[i] = address;
+		number--;
+		last[kind] += (number >> 1) ^ -(number & 1);
+		frames[i] = last[kind];
 	}
 	return at == size;
 }

@@ -9,8 +9,8 @@
 #include "spprof/wire/map.h"
 #include "spprof/wire/record.h"
 
-#define MAP_DECODE_MAX_LEB   10u /* bytes that 64 bits can take */
-#define MAP_DECODE_MAX_BYTES ((uint32_t)(WIRE_MAX_FRAMES * MAP_DECODE_MAX_LEB)) /* of a stack */
+#define MAP_DECODE_MAX_FRAME 9u /* bytes: of its number, and of one before it */
+#define MAP_DECODE_MAX_BYTES ((uint32_t)(WIRE_MAX_FRAMES * MAP_DECODE_MAX_FRAME)) /* of a stack */
 
 /* Slots of the first `levels` levels, a claim; 0 if there cannot be so many. */
 uint64_t map_decode_slots(uint32_t levels);
@@ -47,5 +47,5 @@ struct map_decode_stack {
 /* `bytes` are those of a struct wire_stack. False: no stack looks like that. */
 bool map_decode_stack(const uint8_t bytes[sizeof(struct wire_stack)], struct map_decode_stack *out);
 
-/* Exactly `count` (<= WIRE_MAX_FRAMES) return addresses from exactly `size` bytes. */
+/* Exactly `count` (<= WIRE_MAX_FRAMES) frames from exactly `size` bytes (spprof/wire/map.h). */
 bool map_decode_frames(const uint8_t *bytes, size_t size, uint16_t count, uint64_t *frames);

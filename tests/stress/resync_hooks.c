@@ -34,13 +34,14 @@ void hooks_publish_levels(struct hooks *hooks)
 		heap_map_levels_in_use(&hooks->map), memory_order_relaxed);
 }
 
-static void capture(struct hooks *hooks, struct wire_birth *birth, struct heap_map_entry *entry,
+static void capture(struct hooks *hooks, struct scratch *scratch, struct heap_map_entry *entry,
 	const struct stack_view *stack)
 {
 	struct wire_counters *counters = &hooks->segment.header->counters;
+	struct wire_birth *birth = &scratch->birth;
 
 	memcpy(birth->frames, stack->frames, stack->frame_count * sizeof stack->frames[0]);
-	entry->stack_ref = stack_store_intern(&hooks->stacks, stack);
+	entry->stack_ref = stack_store_intern(&hooks->stacks, stack, scratch->code);
 	if (entry->stack_ref == 0)
 		segment_count(&hooks->segment, &counters->stacks_not_kept, 1);
 	hooks_must(hooks,
@@ -63,7 +64,7 @@ void hooks_birth(struct hooks *hooks, struct heap_map_entry *entry, const struct
 	entry->tid = thread_state_tid();
 	struct scratch *scratch = scratch_pool_lease(entry->tid, &word);
 	hooks_must(hooks, scratch, "there is a scratch buffer");
-	capture(hooks, &scratch->birth, entry, stack);
+	capture(hooks, scratch, entry, stack);
 	scratch_pool_release(scratch, word);
 	hooks_turn(hooks);
 }

@@ -75,9 +75,10 @@ static void count(_Atomic uint64_t *counter)
 
 static uint32_t bring(unsigned n)
 {
+	uint8_t scratch[STACK_STORE_SCRATCH];
 	uint64_t frames[64];
 	struct stack_view view = make_view(n, frames);
-	uint32_t reference = stack_store_intern(&store, &view);
+	uint32_t reference = stack_store_intern(&store, &view, scratch);
 
 	if (reference == 0) {
 		count(&refused);
@@ -200,19 +201,20 @@ static int check(bool ok, const char *what)
  * large one of all that is left. */
 static bool everything_came_back(void)
 {
+	uint8_t scratch[STACK_STORE_SCRATCH];
 	uint64_t frames[WIRE_MAX_FRAMES];
 	unsigned blocks = store.block_count - 1;
 	uint32_t references[ENTRIES];
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < WIRE_MAX_FRAMES; i++)
-		frames[i] = i % 2 ? 0 : UINT64_C(1) << 63; /* six of 10 bytes fill a block */
+		frames[i] = i % 2 ? 0 : UINT64_C(1) << 26; /* 15 of 4 bytes fill a block */
 	for (; blocks > 0 && n < ENTRIES; n++) {
-		unsigned take = blocks < 80 ? blocks : 80;
+		unsigned take = blocks < 34 ? blocks : 34;
 		struct stack_view view = {
-			.frames = frames, .frame_count = (uint16_t)(take * 6), .module_epoch = n};
+			.frames = frames, .frame_count = (uint16_t)(take * 15), .module_epoch = n};
 
-		references[n] = stack_store_intern(&store, &view);
+		references[n] = stack_store_intern(&store, &view, scratch);
 		if (references[n] == 0)
 			return false;
 		blocks -= take;

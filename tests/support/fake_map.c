@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include "spprof/wire/record.h"
 
 static void store(_Atomic uint64_t *word, uint64_t value)
 {
@@ -39,11 +40,13 @@ void fake_map_deinit(struct fake_map *map)
 
 static size_t encode(uint8_t *bytes, uint64_t number)
 {
-	size_t size = 0;
+	size_t size = 1;
 
-	for (; number >= 0x80; number >>= 7)
-		bytes[size++] = (uint8_t)(number | 0x80);
-	bytes[size++] = (uint8_t)number;
+	while (number >> (8 * size - WIRE_NUMBER_SHIFT) != 0)
+		size++;
+	number = number << WIRE_NUMBER_SHIFT | (size - 1);
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (uint8_t)(number >> 8 * i);
 	return size;
 }
 
@@ -65,18 +68,22 @@ static void put_blocks(
 
 static uint32_t put_stack(struct fake_map *map, const uint64_t *frames, uint16_t frame_count)
 {
-	uint8_t bytes[512 * 10];
+	uint8_t bytes[512 * 9];
 	size_t size = 0;
-	uint64_t before = 0;
+	uint64_t before[] = {0, WIRE_FRAME_PYTHON};
+	int kind = 0;
 
 	if (map->stack_count == FAKE_MAP_STACKS)
 		abort();
 	struct wire_stack *stack = &map->stacks[map->stack_count++];
 	for (uint16_t i = 0; i < frame_count; i++) {
-		uint64_t delta = frames[i] - before;
+		if (wire_frame_is_python(frames[i]) != kind)
+			size += encode(bytes + size, WIRE_NUMBER_OTHER_KIND);
+		kind = wire_frame_is_python(frames[i]);
+		uint64_t delta = frames[i] - before[kind];
 
-		size += encode(bytes + size, delta << 1 ^ (uint64_t)((int64_t)delta >> 63));
-		before = frames[i];
+		size += encode(bytes + size, 1 + (delta << 1 ^ (uint64_t)((int64_t)delta >> 63)));
+		before[kind] = frames[i];
 	}
 	put_blocks(map, stack, bytes, size);
 	stack->frame_count = frame_count;

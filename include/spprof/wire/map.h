@@ -10,8 +10,12 @@
  *
  * Stacks. An entry's stack reference (upper half of `meta`) is the index of a struct wire_stack plus 1, 0: not kept.
  * The stack's bytes lie in blocks chained by index; index 0 ends a chain (block 0 is never used). They are
- * frame_count zigzag LEB128 numbers: each return address less the one before it, innermost first, beginning at 0.
- * They follow each other as if the blocks were one piece of `bytes` bytes: a number may begin in one and end in the next.
+ * numbers, one for each frame, innermost first: 1 + zigzag(the frame less the one of its kind before it). Frames are return
+ * addresses or words of Python (record.h), of which the first ones count from 0 and from WIRE_FRAME_PYTHON. The number
+ * WIRE_NUMBER_OTHER_KIND is no frame's: the next frame is not of the same kind as the one before it, the first one no
+ * return address; its own number follows. A number takes 1 to 8 bytes, lowest first: bits 0-2 say how many more
+ * there are than one, the others are the number. Numbers follow each other as if the blocks were one piece of `bytes` bytes:
+ * one may begin in a block and end in the next.
  * A stack and its blocks do not change as long as an entry refers to it.
  */
 #pragma once
@@ -53,6 +57,10 @@ struct wire_stack {
 };
 
 #define WIRE_BLOCK_BYTES 60u
+
+#define WIRE_NUMBER_MORE       7u
+#define WIRE_NUMBER_SHIFT      3u
+#define WIRE_NUMBER_OTHER_KIND 0u
 
 struct wire_stack_block {
 	_Atomic uint32_t next; /* 0: the last one */

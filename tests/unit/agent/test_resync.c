@@ -50,10 +50,11 @@ static void set_up(void)
 
 static uint32_t stack_of(unsigned seed)
 {
+	uint8_t scratch[STACK_STORE_SCRATCH];
 	uint64_t frames[3] = {0x400000 + seed, 0x400100, 0x400200};
 	struct stack_view view = {.frames = frames, .frame_count = 3};
 
-	return stack_store_intern(&stacks, &view);
+	return stack_store_intern(&stacks, &view, scratch);
 }
 
 /* A block in the map that nobody was told of. */

@@ -329,21 +329,38 @@ START_TEST(the_ids_asked_about_are_those_that_live)
 }
 END_TEST
 
-START_TEST(numbers_longer_than_64_bits_are_malformed)
+START_TEST(numbers_end_where_the_stack_ends)
 {
 	uint8_t bytes[16];
 	uint64_t frames[2];
 	memset(bytes, 0xff, sizeof(bytes));
-	ck_assert(!map_decode_frames(bytes, 10, 1, frames));
-	bytes[9] = 2;
-	ck_assert(!map_decode_frames(bytes, 10, 1, frames));
-	bytes[9] = 1;
-	ck_assert(map_decode_frames(bytes, 10, 1, frames));
-	ck_assert_uint_eq(frames[0], (uint64_t)INT64_MIN);
+	ck_assert(map_decode_frames(bytes, 8, 1, frames));
+	ck_assert_uint_eq(frames[0], (UINT64_C(1) << 60) - 1);
+	ck_assert(!map_decode_frames(bytes, 7, 1, frames));
 	ck_assert(!map_decode_frames(bytes, 9, 1, frames));
-	ck_assert(!map_decode_frames(bytes, 11, 1, frames));
-	ck_assert(!map_decode_frames(bytes, 10, 2, frames));
+	ck_assert(!map_decode_frames(bytes, 9, 2, frames));
+	ck_assert(!map_decode_frames(bytes, 8, 2, frames));
+	ck_assert(map_decode_frames(bytes, 16, 2, frames));
 	ck_assert(map_decode_frames(bytes, 0, 0, frames));
+	ck_assert(!map_decode_frames(bytes, 0, 1, frames));
+}
+END_TEST
+
+START_TEST(a_number_0_leads_to_a_frame_of_the_other_kind)
+{
+	enum { OTHER = 0, SAME = 1 << 3, ONE_MORE = 3 << 3, TWO_MORE = 5 << 3, ONE_LESS = 2 << 3 };
+	static const uint8_t bytes[] = {
+		OTHER, SAME, ONE_MORE, OTHER, TWO_MORE, OTHER, ONE_LESS, SAME};
+	uint64_t frames[5];
+	ck_assert(map_decode_frames(bytes, sizeof(bytes), 5, frames));
+	ck_assert_uint_eq(frames[0], WIRE_FRAME_PYTHON);
+	ck_assert_uint_eq(frames[1], WIRE_FRAME_PYTHON + 1);
+	ck_assert_uint_eq(frames[2], 2);
+	ck_assert_uint_eq(frames[3], WIRE_FRAME_PYTHON);
+	ck_assert_uint_eq(frames[4], WIRE_FRAME_PYTHON);
+	ck_assert(!map_decode_frames(bytes, 1, 1, frames));
+	ck_assert(!map_decode_frames((const uint8_t[]){OTHER, OTHER}, 2, 1, frames));
+	ck_assert(!map_decode_frames((const uint8_t[]){OTHER, OTHER, SAME}, 3, 1, frames));
 }
 END_TEST
 
@@ -364,7 +381,8 @@ static Suite *suite(void)
 	tcase_add_test(t, a_level_that_comes_into_use_meanwhile_is_read_too);
 	tcase_add_test(t, a_slice_without_room_goes_on_at_the_same_slot);
 	tcase_add_test(t, the_ids_asked_about_are_those_that_live);
-	tcase_add_test(t, numbers_longer_than_64_bits_are_malformed);
+	tcase_add_test(t, numbers_end_where_the_stack_ends);
+	tcase_add_test(t, a_number_0_leads_to_a_frame_of_the_other_kind);
 	suite_add_tcase(s, t);
 	return s;
 }
