@@ -7,12 +7,14 @@ each the daemon must still serve a good program.
 import array
 import fcntl
 import os
+import re
 import socket
 import stat
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import profiled  # noqa: E402
@@ -20,23 +22,28 @@ from tap import Tap  # noqa: E402
 
 NOBODY = 65534
 F_ADD_SEALS, SEALS = 1033, 1 | 2 | 4  # F_SEAL_SEAL, SHRINK, GROW
+WIRE = "".join(open(os.path.join(profiled.SRC, "include", "spprof", "wire", name), encoding="utf-8").read()
+               for name in ("segment.h", "definitions.h"))
 MAGIC = 0x314745534650505A
-HANDSHAKE = struct.pack("<IHHQ", 0x48505053, 1, 0, 0)
+MAJOR = int(re.search(r"WIRE_MAJOR +(\d+)u", WIRE)[1])
+DEFINITIONS_SIZE = int(re.search(r"WIRE_DEFINITIONS_SIZE +\(\(size_t\)(\d+) << 20\)", WIRE)[1]) << 20
+HANDSHAKE = struct.pack("<IHHQ", 0x48505053, MAJOR, 0, 0)
 
 
-def segment(size, magic=MAGIC, major=1, ring_count=4, ring_size=65536, seals=SEALS, header=True):
+def segment(size, magic=MAGIC, major=MAJOR, ring_count=4, ring_size=65536, interval=524288, seals=SEALS):
     """A memfd that looks like an agent's in all but what the caller says."""
     fd = os.memfd_create("spprof-segment", os.MFD_ALLOW_SEALING)
     os.ftruncate(fd, size)
-    if header and size >= 4096:
-        os.pwrite(fd, struct.pack("<QHHIII", magic, major, 0, 4096, ring_count, ring_size), 0)
+    if size >= 4096:
+        os.pwrite(fd, struct.pack("<QHHIIIIIQQ", magic, major, 0, 4096, ring_count, ring_size, os.getpid(), 0,
+                                  time.monotonic_ns(), interval), 0)
     if seals:
         fcntl.fcntl(fd, F_ADD_SEALS, seals)
     return fd
 
 
 def segment_size(ring_count=4, ring_size=65536):
-    return 4096 + 32 * 256 + (128 << 10) + ring_count * ring_size
+    return 4096 + 32 * 256 + (128 << 10) + ring_count * ring_size + DEFINITIONS_SIZE
 
 
 def hand_over(profiler, data, descriptors):
@@ -49,23 +56,27 @@ def hand_over(profiler, data, descriptors):
 
 
 def forged_segments():
+    """(what it is, what the daemon says of it, the message, its descriptors)"""
     right = segment_size()
-    yield "an empty file", HANDSHAKE, [segment(0)]
-    yield "a segment cut off after its header", HANDSHAKE, [segment(4096)]
-    yield "a segment one byte too short", HANDSHAKE, [segment(right - 1)]
-    yield "a segment one page too long", HANDSHAKE, [segment(right + 4096)]
-    yield "a segment with another magic", HANDSHAKE, [segment(right, magic=0)]
-    yield "a segment of another version", HANDSHAKE, [segment(right, major=9)]
-    yield "a segment that claims 4 billion rings", HANDSHAKE, [segment(right, ring_count=0xFFFFFFFF)]
-    yield "a segment with rings of no size", HANDSHAKE, [segment(right, ring_size=0)]
-    yield "a segment that is not sealed", HANDSHAKE, [segment(right, seals=0)]
-    yield "no descriptor at all", HANDSHAKE, []
-    yield "two descriptors", HANDSHAKE, [segment(right), segment(right)]
-    yield "a pipe", HANDSHAKE, [os.pipe()[0]]
-    yield "a file on disk", HANDSHAKE, [os.open(__file__, os.O_RDONLY)]
-    yield "a handshake of garbage", b"\xff" * 16, [segment(right)]
-    yield "a handshake that is too short", HANDSHAKE[:7], [segment(right)]
-    yield "a handshake that is too long", HANDSHAKE * 100, [segment(right)]
+    for name, reason, descriptor in (
+            ("an empty file", "too short", segment(0)),
+            ("a segment cut off after its header", "size does not fit", segment(4096)),
+            ("a segment one byte too short", "size does not fit", segment(right - 1)),
+            ("a segment one page too long", "size does not fit", segment(right + 4096)),
+            ("a segment with another magic", "not a spprof segment", segment(right, magic=0)),
+            ("a segment of an older version", "another version", segment(right, major=MAJOR - 1)),
+            ("a segment of a newer version", "another version", segment(right, major=MAJOR + 1)),
+            ("a segment that claims 4 billion rings", "number of rings", segment(right, ring_count=0xFFFFFFFF)),
+            ("a segment with rings of no size", "ring size", segment(right, ring_size=0)),
+            ("a segment without an interval", "interval is out of range", segment(right, interval=0)),
+            ("a segment that is not sealed", "not sealed", segment(right, seals=0)),
+            ("a pipe", "not a memfd", os.pipe()[0]),
+            ("a file on disk", "not a memfd", os.open(__file__, os.O_RDONLY))):
+        yield name, reason, HANDSHAKE, [descriptor]
+    yield "no descriptor at all", "", HANDSHAKE, []
+    yield "a handshake of garbage", "", b"\xff" * 16, [segment(right)]
+    yield "a handshake that is too short", "", HANDSHAKE[:7], [segment(right)]
+    yield "a handshake that is too long", "", HANDSHAKE * 100, [segment(right)]
 
 
 def garbage_for_the_api():
@@ -140,6 +151,32 @@ def check_sockets(checks):
                       f"SPPROF_SOCKET is {name}: the program does not notice", done.stderr.decode())
 
 
+def check_segments(checks):
+    """Each refused for what is wrong with it, and none for anything else: one with nothing wrong is taken."""
+    profiler, tap = checks.profiler, checks.tap
+
+    def heard(reason, data, descriptors):
+        """Spoken of once a second when there was much to speak of."""
+        hand_over(profiler, data, [os.dup(fd) for fd in descriptors])
+        return reason in profiler.said()[before:]
+
+    def has_session():
+        return profiler.ctl("snapshot", os.getpid(), check=False).returncode == 0
+
+    for name, reason, data, descriptors in forged_segments():
+        before = len(profiler.said())
+        tap.ok(profiled.until(lambda: heard(reason, data, descriptors)),
+               f"{name} is refused: {reason or 'without a word'}", profiler.said()[before:])
+        for fd in descriptors:
+            os.close(fd)
+        checks.still_serves(name)
+        tap.ok(not has_session(), f"{name} makes no session")
+    hand_over(profiler, HANDSHAKE, [segment(segment_size()), os.pipe()[0]])
+    tap.ok(profiled.until(has_session), "a segment without a fault is taken, and what else comes along left alone",
+           profiler.said())
+    checks.still_serves("a second descriptor")
+
+
 def as_nobody(argv, **options):
     return subprocess.run(["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", *argv],
                           stdin=subprocess.DEVNULL, capture_output=True, check=False, **options)
@@ -179,9 +216,7 @@ def main():
             checks.still_serves("a good start")
             check_processes(checks)
             check_sockets(checks)
-            for name, data, descriptors in forged_segments():
-                hand_over(profiler, data, descriptors)
-                checks.still_serves(name)
+            check_segments(checks)
             for name, data in garbage_for_the_api():
                 tap.ok(send_garbage(profiler, data), f"{name} to the API is answered or closed")
                 checks.still_serves(name)

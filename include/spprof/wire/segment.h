@@ -145,7 +145,7 @@ struct wire_header {
 	uint32_t block_count;    /* struct wire_stack_block at blocks_address */
 	uint32_t map_max_levels; /* that memory was reserved for */
 	uint32_t generation;     /* the mark of entries announced through this segment; rises with each fork */
-	/* Since minor 1. Entries of the map with lower ids were inherited: each from the nearest ancestor whose first_id is
+	/* Entries of the map with lower ids were inherited: each from the nearest ancestor whose first_id is
 	 * not above its id. 0: not told. */
 	uint64_t first_id;
 	struct wire_ancestor ancestors[WIRE_ANCESTORS]; /* the parent first */
