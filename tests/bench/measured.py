@@ -189,6 +189,13 @@ SELECT sum(json_extract('{{"x":' || kind || ',"y":["' || name || '"]}}', '$.x'))
 """
 
 
+def under_frames(frames, definitions, statement):
+    """A program of Python that runs `statement`, which calls a function that `definitions` have, so that this one runs under
+    as many frames as are asked for, each of a function of its own."""
+    levels = "".join(f"def level_{i + 1}():\n    return level_{i}() + 0\n" for i in range(frames - 3))
+    return f"{definitions}\ndef level_0():\n    {statement}\n    return 0\n{levels}level_{frames - 3}()\n"
+
+
 def python_program(size):
     """Python with each of its objects a block of its own."""
     return (["/usr/bin/python3", "-S", "-c", PYTHON, str(size)],

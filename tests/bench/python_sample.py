@@ -4,7 +4,8 @@ SPPROF_PYTHON=0, for each CPython on PATH and in SPPROF_TEST_PYTHONS. No verdict
 
 usage: BUILDDIR=. python_sample.py [ROUNDS]
 
-Blocks are larger than what the interpreter serves itself, so each is one malloc. The program rests between runs of
+Blocks are larger than what the interpreter serves itself, so each is one malloc; a free-threaded one serves these, too, and
+has its own objects sampled instead. The program rests between runs of
 these, longer than a round of the daemon, which empties the rings; a run's first allocations are not timed.
 """
 import statistics
@@ -16,23 +17,19 @@ from measured import profiled
 
 FRAMES = 20
 # Prints the mean nanoseconds of an allocation in each of COUNT runs.
-PROGRAM = f"""
+PROGRAM = measured.under_frames(FRAMES, """
 import time
 SIZE, COLD, RUN, COUNT = 2000, 8, 48, 100
 def run():
+    time.sleep(0.02)
     for _ in range(COLD):
         bytes(SIZE)
     begin = time.perf_counter_ns()
     for _ in range(RUN):
         bytes(SIZE)
-    return (time.perf_counter_ns() - begin) / RUN
-def level_0():
-    for _ in range(COUNT):
-        time.sleep(0.02)
-        print(run())
-    return 0
-""" + "".join(f"def level_{i + 1}():\n    return level_{i}() + 0\n" for i in range(FRAMES - 3)) + f"level_{FRAMES - 3}()\n"
-ENV = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1", "SPPROF_PYTHON_OBJECTS": "0"}
+    print((time.perf_counter_ns() - begin) / RUN)
+""", "for _ in range(COUNT): run()")
+ENV = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"}
 
 
 def nanoseconds(python, env):
@@ -41,8 +38,14 @@ def nanoseconds(python, env):
     return [float(line) for line in done.stdout.split()]
 
 
+def is_free_threaded(python):
+    question = "import sysconfig; print(sysconfig.get_config_var('Py_GIL_DISABLED') or 0)"
+    return subprocess.run([python, "-c", question], capture_output=True, text=True, check=True).stdout.strip() == "1"
+
+
 def row_of(profiler, name, python, rounds):
-    ways = {"with": profiler.env(rate=1, **ENV), "without": profiler.env(rate=1, SPPROF_PYTHON="0", **ENV)}
+    env = dict(ENV, SPPROF_PYTHON_OBJECTS="1" if is_free_threaded(python) else "0")
+    ways = {"with": profiler.env(rate=1, **env), "without": profiler.env(rate=1, SPPROF_PYTHON="0", **env)}
     runs = {way: [] for way in ways}
     for way in measured.turns(ways, rounds):
         runs[way] += nanoseconds(python, ways[way])

@@ -11,6 +11,7 @@ preload_tests = \
 	tests/integration/test_readings.py \
 	tests/integration/test_kills.py \
 	tests/integration/test_instructions.sh \
+	tests/integration/test_python_instructions.py \
 	tests/integration/test_walk_instructions.py \
 	tests/integration/test_surroundings.sh \
 	tests/integration/test_syscalls.sh \
