@@ -5,7 +5,7 @@ dist_check_SCRIPTS += \
 	scripts/check-exports \
 	scripts/check-atomics \
 	scripts/check-requirements
-EXTRA_DIST += scripts/bootstrap scripts/quickstart scripts/test scripts/test-results scripts/packages scripts/install-packages scripts/build-env scripts/check-long scripts/generate-python-schema \
+EXTRA_DIST += scripts/bootstrap scripts/quickstart scripts/test scripts/test-results scripts/packages scripts/install-packages scripts/build-env scripts/check-long scripts/fetch-aarch64-python scripts/generate-python-schema \
 	.ci/run .github/workflows/ci.yml
 
 # Resumable; see the script.

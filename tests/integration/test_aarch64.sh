@@ -96,6 +96,22 @@ test_flags() { # test_flags NAME FLAG...
 	done
 }
 
+# An emulated process has its segment like any other, so it is read as on this machine.
+test_python() {
+	root=${SPPROF_AARCH64_PYTHON-}
+	if [ ! -x "$root/usr/bin/python3" ]; then
+		say ok 'Python # SKIP SPPROF_AARCH64_PYTHON is not what scripts/fetch-aarch64-python has made'
+		return
+	fi
+	cat >"$work/python" <<-END
+		#!/bin/sh
+		unset LD_PRELOAD
+		exec qemu-aarch64 -cpu max -L '$root' -E LD_PRELOAD='$work/plain.so' '$root/usr/bin/python3' "\$@"
+	END
+	chmod +x "$work/python"
+	judge Python timeout 600 python3 "$SRCDIR/tests/integration/test_python_stacks.py" aarch64 "$work/python"
+}
+
 mkdir "$work/libraries"
 if build_agent plain && build_listed && build_agent protected -fomit-frame-pointer -mbranch-protection=standard; then
 	say ok 'the agent is built for aarch64'
@@ -106,5 +122,6 @@ test_flags 'as usual'
 test_flags 'without frame pointers' -fomit-frame-pointer
 test_flags 'signed return addresses' -mbranch-protection=standard
 test_flags 'signed, without frame pointers' -fomit-frame-pointer -mbranch-protection=standard
+test_python
 echo "1..$n"
 [ $failed -eq 0 ]

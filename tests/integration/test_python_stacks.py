@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Python frames in the stacks of samples, against what the interpreter says of itself (TAP): names, files and lines.
 
-For each CPython on PATH and in SPPROF_TEST_PYTHONS (paths, separated by colons). Reads the worker's segment itself, with
+usage: test_python_stacks.py [NAME COMMAND]
+
+For each CPython on PATH and in SPPROF_TEST_PYTHONS (paths, separated by colons), or for a command that runs one under an
+agent. Reads the worker's segment itself, with
 decoders of its own.
 """
 import collections
@@ -215,6 +218,11 @@ def judge_large(tap, name, python):
 def main():
     need()
     tap = Tap()
+    if sys.argv[1:]:
+        for judged in judge, judge_off:
+            judged(tap, *sys.argv[1:])
+        tap.done()
+        return
     found = interpreters()
     for version in PYTHONS:
         if not any(re.match(rf"CPython {re.escape(version)}\.", name) for name in found):
