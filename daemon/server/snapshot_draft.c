@@ -48,14 +48,6 @@ static const char *intern(struct snapshot_draft *draft, const char *text)
 	return string_pool_add(draft->snapshot->strings, text, strlen(text));
 }
 
-static void *grow(void *items, size_t *room, size_t count, size_t size)
-{
-	if (count < *room)
-		return items;
-	*room = *room > 0 ? *room * 2 : 64;
-	return alloc_resize(items, *room, size);
-}
-
 static uint32_t use_module(
 	struct snapshot_draft *draft, const struct module_map *map, uint32_t index)
 {
@@ -84,9 +76,8 @@ static uint32_t use_location(
 			return known;
 	struct snapshot *snapshot = draft->snapshot;
 	uint32_t index = snapshot->location_count++;
-	snapshot->locations = grow(
-		snapshot->locations, &draft->locations_room, index, sizeof *snapshot->locations);
-	draft->keys = grow(draft->keys, &draft->keys_room, index, sizeof *draft->keys);
+	ALLOC_GROW(snapshot->locations, draft->locations_room, index);
+	ALLOC_GROW(draft->keys, draft->keys_room, index);
 	draft->keys[index] = key;
 	snapshot->locations[index] = (struct snapshot_location){
 		.address = frame->pc > 0 ? frame->pc - 1 : 0,
@@ -104,8 +95,7 @@ static void append_row(struct snapshot_draft *draft, const struct module_map *ma
 {
 	struct snapshot *snapshot = draft->snapshot;
 	for (uint32_t i = 0; i < count; i++) {
-		snapshot->location_indices = grow(snapshot->location_indices, &draft->indices_room,
-			draft->index_count, sizeof *snapshot->location_indices);
+		ALLOC_GROW(snapshot->location_indices, draft->indices_room, draft->index_count);
 		snapshot->location_indices[draft->index_count++] =
 			use_location(draft, map, &frames[i]);
 	}
@@ -207,8 +197,7 @@ static void collect_sites(
 	/* One more, where the bound may fold the smallest. */
 	snapshot->sites = alloc_zeroed(used + 1, sizeof *snapshot->sites);
 	draft->rows = alloc_zeroed(used + 1, sizeof *draft->rows);
-	snapshot->location_indices =
-		grow(NULL, &draft->indices_room, 0, sizeof *snapshot->location_indices);
+	ALLOC_GROW(snapshot->location_indices, draft->indices_room, 0);
 	for (uint32_t i = 0; i < count; i++) {
 		struct stack_view stack = stack_table_get(stacks, i);
 		if (!is_used(&live[i], &cumulative[i]))
@@ -371,7 +360,7 @@ struct line_list {
 
 static void add_line(struct line_list *lines, const struct snapshot_line *line)
 {
-	lines->items = grow(lines->items, &lines->room, lines->count, sizeof *lines->items);
+	ALLOC_GROW(lines->items, lines->room, lines->count);
 	lines->items[lines->count++] = *line;
 }
 
