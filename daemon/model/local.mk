@@ -7,6 +7,7 @@ libspmodel_la_SOURCES = \
 	daemon/model/heap_model.c daemon/model/heap_model.h \
 	daemon/model/live_set.c daemon/model/live_set.h \
 	daemon/model/snapshot.c daemon/model/snapshot.h \
+	daemon/model/snapshot_bound.c daemon/model/snapshot_bound.h \
 	daemon/model/snapshot_merge.c daemon/model/snapshot_merge.h \
 	daemon/model/stack_table.c daemon/model/stack_table.h
 libspmodel_la_CPPFLAGS = $(daemon_cppflags)

@@ -16,6 +16,7 @@
 #include "base/hash_index.h"
 #include "base/string_pool.h"
 #include "model/snapshot.h"
+#include "model/snapshot_bound.h"
 
 struct module_key {
 	const char *path, *build_id;
@@ -185,13 +186,8 @@ static uint32_t merge_location(struct snapshot_merge *merge, const struct snapsh
 static uint64_t text_of(const struct snapshot *part, const struct snapshot_site *site)
 {
 	uint64_t sum = 0;
-	for (uint32_t i = 0; i < site->depth; i++) {
-		const struct snapshot_location *location = &part->locations[site->locations[i]];
-		for (uint32_t k = 0; k < location->line_count; k++)
-			sum += strlen(location->lines[k].function) +
-			       strlen(location->lines[k].function_system) +
-			       strlen(location->lines[k].file) + 16;
-	}
+	for (uint32_t i = 0; i < site->depth; i++)
+		sum += snapshot_bound_text(&part->locations[site->locations[i]]);
 	return sum;
 }
 

@@ -46,6 +46,10 @@ unit_tests += tests/unit/model/test_stack_table
 tests_unit_model_test_stack_table_CPPFLAGS = $(model_test_cppflags)
 tests_unit_model_test_stack_table_LDADD = libspmodel.la $(model_test_ldadd)
 
+unit_tests += tests/unit/model/test_snapshot_bound
+tests_unit_model_test_snapshot_bound_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_snapshot_bound_LDADD = libspmodel.la $(model_test_ldadd)
+
 unit_tests += tests/unit/model/test_snapshot_merge
 tests_unit_model_test_snapshot_merge_CPPFLAGS = $(model_test_cppflags)
 tests_unit_model_test_snapshot_merge_LDADD = libspmodel.la $(model_test_ldadd)
