@@ -7,8 +7,24 @@ tests_unit_ingest_test_record_decode_CPPFLAGS = $(ingest_test_cppflags)
 tests_unit_ingest_test_record_decode_LDADD = $(ingest_test_ldadd)
 
 unit_tests += tests/unit/ingest/test_ring_consumer
+tests_unit_ingest_test_ring_consumer_SOURCES = tests/unit/ingest/test_ring_consumer.c tests/unit/ingest/consumer_fixture.h
 tests_unit_ingest_test_ring_consumer_CPPFLAGS = $(ingest_test_cppflags)
 tests_unit_ingest_test_ring_consumer_LDADD = $(ingest_test_ldadd)
+
+unit_tests += tests/unit/ingest/test_ring_consumer_rounds
+tests_unit_ingest_test_ring_consumer_rounds_SOURCES = tests/unit/ingest/test_ring_consumer_rounds.c tests/unit/ingest/consumer_fixture.h
+tests_unit_ingest_test_ring_consumer_rounds_CPPFLAGS = $(ingest_test_cppflags)
+tests_unit_ingest_test_ring_consumer_rounds_LDADD = $(ingest_test_ldadd)
+
+unit_tests += tests/unit/ingest/test_ring_consumer_damage
+tests_unit_ingest_test_ring_consumer_damage_SOURCES = tests/unit/ingest/test_ring_consumer_damage.c tests/unit/ingest/consumer_fixture.h
+tests_unit_ingest_test_ring_consumer_damage_CPPFLAGS = $(ingest_test_cppflags)
+tests_unit_ingest_test_ring_consumer_damage_LDADD = $(ingest_test_ldadd)
+
+unit_tests += tests/unit/ingest/test_ring_consumer_random
+tests_unit_ingest_test_ring_consumer_random_SOURCES = tests/unit/ingest/test_ring_consumer_random.c tests/unit/ingest/consumer_fixture.h
+tests_unit_ingest_test_ring_consumer_random_CPPFLAGS = $(ingest_test_cppflags)
+tests_unit_ingest_test_ring_consumer_random_LDADD = $(ingest_test_ldadd)
 
 unit_tests += tests/unit/ingest/test_segment_map
 tests_unit_ingest_test_segment_map_CPPFLAGS = $(ingest_test_cppflags)
