@@ -89,8 +89,14 @@ tests_unit_server_test_proc_walk_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_proc_walk_LDADD = $(server_test_all_ldadd)
 
 unit_tests += tests/unit/server/test_resync
+tests_unit_server_test_resync_SOURCES = tests/unit/server/test_resync.c tests/unit/server/resync_machine_fixture.h
 tests_unit_server_test_resync_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_resync_LDADD = $(server_test_all_ldadd)
+
+unit_tests += tests/unit/server/test_resync_reading
+tests_unit_server_test_resync_reading_SOURCES = tests/unit/server/test_resync_reading.c tests/unit/server/resync_machine_fixture.h
+tests_unit_server_test_resync_reading_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_resync_reading_LDADD = $(server_test_all_ldadd)
 
 unit_tests += tests/unit/server/test_session_resync
 tests_unit_server_test_session_resync_SOURCES = tests/unit/server/test_session_resync.c tests/unit/server/resync_fixture.h
