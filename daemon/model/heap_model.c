@@ -81,10 +81,7 @@ static bool remember(struct heap_model *model, const struct death *death)
 	uint32_t count = set->index.count;
 	if ((uint64_t)count + model->last_round.index.count >= model->limits.max_deaths)
 		return false;
-	if (count == set->capacity) {
-		set->capacity = set->capacity ? set->capacity * 2 : 16;
-		set->deaths = alloc_resize(set->deaths, set->capacity, sizeof(set->deaths[0]));
-	}
+	ALLOC_GROW(set->deaths, set->capacity, count);
 	set->deaths[count] = *death;
 	hash_index_insert(&set->index, hash_of(death->id), count);
 	return true;
