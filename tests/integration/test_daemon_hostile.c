@@ -1,6 +1,5 @@
 /* A real spprofd among clients and agents that mean it badly: garbage, descriptors, damaged segments. */
 #include "config.h"
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "clients_fixture.h"
+#include "support/lingering_socket.h"
 #include "support/random.h"
 
 #ifndef SO_PASSRIGHTS
@@ -120,30 +120,6 @@ START_TEST(files_that_are_no_segments_attach_nothing)
 	assert_serving();
 }
 END_TEST
-
-/* One end of a TCP connection with bytes that the other end, *peer, never takes: closing the last
- * descriptor of it takes a thousand seconds. */
-static int lingering_socket(int *peer)
-{
-	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-	socklen_t size = sizeof address;
-	struct linger linger = {.l_onoff = 1, .l_linger = 1000};
-	static const char bytes[65536];
-	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_eq(bind(listening, (struct sockaddr *)&address, size), 0);
-	ck_assert_int_eq(listen(listening, 1), 0);
-	ck_assert_int_eq(getsockname(listening, (struct sockaddr *)&address, &size), 0);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, size), 0);
-	*peer = accept(listening, NULL, NULL);
-	ck_assert_int_ge(*peer, 0);
-	while (send(fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
-		;
-	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
-	close(listening);
-	return fd;
-}
 
 /* False: the kernel does not let descriptors through. */
 static bool send_descriptors(int client, int fd, unsigned count)

@@ -20,8 +20,8 @@
 #include "server/session_audit.h"
 #include "server/session_table.h"
 #include "server/symbol_client.h"
+#include "support/adopt.h"
 #include "support/fake_segment.h"
-#include "support/read_texts.h"
 #include "support/tap_main.h"
 
 #define CODE_BYTES 8192u
@@ -58,14 +58,7 @@ static inline void map_code(const char *word)
 
 static inline void attach(void)
 {
-	struct session_claim claim = {.uid = geteuid(), .attach = SESSION_HANDSHAKE};
-	ck_assert_int_eq(process_handle_open(&claim.process, getpid(), -1), 0);
-	ck_assert_int_eq(segment_map_new(&claim.segment, fake_segment_dup(&segment), NULL), 0);
-	struct process_texts *texts = read_texts(&claim.process, session_claim_files);
-	claim.texts = texts;
-	ck_assert_int_eq(session_table_adopt(table, &claim), 0);
-	process_texts_free(texts);
-	session = session_table_find(table, getpid());
+	session = adopt_self(table, &segment);
 }
 
 static inline void begin(const char *word)

@@ -14,9 +14,9 @@
 #include "server/process_reader.h"
 #include "server/session.h"
 #include "server/session_table.h"
+#include "support/adopt.h"
 #include "support/fake_map.h"
 #include "support/fake_segment.h"
-#include "support/read_texts.h"
 #include "support/tap_main.h"
 
 static uv_loop_t loop;
@@ -76,14 +76,7 @@ static inline void drained_before(void)
 
 static inline void attach(void)
 {
-	struct session_claim claim = {.uid = geteuid(), .attach = SESSION_HANDSHAKE};
-	ck_assert_int_eq(process_handle_open(&claim.process, getpid(), -1), 0);
-	ck_assert_int_eq(segment_map_new(&claim.segment, fake_segment_dup(&segment), NULL), 0);
-	struct process_texts *texts = read_texts(&claim.process, session_claim_files);
-	claim.texts = texts;
-	ck_assert_int_eq(session_table_adopt(table, &claim), 0);
-	process_texts_free(texts);
-	session = session_table_find(table, getpid());
+	session = adopt_self(table, &segment);
 }
 
 static inline void put(uint32_t ring, const void *record, size_t size)

@@ -6,21 +6,9 @@
 
 #define GENERATION 5u
 
-static void publish_map(void)
-{
-	segment.header->map_address = (uint64_t)(uintptr_t)map.slots;
-	segment.header->stacks_address = (uint64_t)(uintptr_t)map.stacks;
-	segment.header->blocks_address = (uint64_t)(uintptr_t)map.blocks;
-	segment.header->stack_count = FAKE_MAP_STACKS;
-	segment.header->block_count = FAKE_MAP_BLOCKS;
-	segment.header->map_max_levels = map.levels;
-	segment.header->generation = GENERATION;
-	atomic_store_explicit(&segment.header->map_levels, map.levels, memory_order_relaxed);
-}
-
 START_TEST(a_sleeping_worker_is_read_and_its_copy_exact)
 {
-	publish_map();
+	fake_map_publish(&map, &segment, GENERATION);
 	drained_before();
 	for (uint64_t id = 1; id <= 100; id++)
 		fake_map_set(&map, (uint32_t)id * 200, id, GENERATION,
@@ -59,7 +47,7 @@ static uint64_t count_frames(uint32_t code, uint32_t line)
 
 START_TEST(frames_of_python_are_told_again_and_read_as_they_were_told)
 {
-	publish_map();
+	fake_map_publish(&map, &segment, GENERATION);
 	drained_before();
 	fake_segment_code(&segment, 3, "read", "a.py", 10);
 	fake_segment_code(&segment, 4, "told", "a.py", 30);
@@ -88,7 +76,7 @@ END_TEST
 
 START_TEST(a_reading_sweeps_what_the_map_does_not_hold)
 {
-	publish_map();
+	fake_map_publish(&map, &segment, GENERATION);
 	for (uint64_t id = 1; id <= 10; id++)
 		write_birth(id, 0);
 	attach();
@@ -107,7 +95,7 @@ END_TEST
 
 START_TEST(what_the_worker_will_not_tell_of_holds_until_it_wakes_up)
 {
-	publish_map();
+	fake_map_publish(&map, &segment, GENERATION);
 	drained_before();
 	fake_map_set(&map, 1, 1, GENERATION, NULL, 0);
 	fake_map_set(&map, 2, 2, 0, NULL, 0);
@@ -133,7 +121,7 @@ END_TEST
 
 START_TEST(a_map_that_is_not_where_it_is_said_to_be_is_waited_for)
 {
-	publish_map();
+	fake_map_publish(&map, &segment, GENERATION);
 	segment.header->map_address = 4096;
 	drained_before();
 	attach();
