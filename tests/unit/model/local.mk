@@ -45,6 +45,10 @@ tests_unit_model_test_heap_model_rules_SOURCES = tests/unit/model/test_heap_mode
 tests_unit_model_test_heap_model_rules_CPPFLAGS = $(model_test_cppflags)
 tests_unit_model_test_heap_model_rules_LDADD = libspmodel.la $(model_test_ldadd)
 
+unit_tests += tests/unit/model/test_death_memory
+tests_unit_model_test_death_memory_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_death_memory_LDADD = libspmodel.la $(model_test_ldadd)
+
 unit_tests += tests/unit/model/test_death_log
 tests_unit_model_test_death_log_CPPFLAGS = $(model_test_cppflags)
 tests_unit_model_test_death_log_LDADD = libspmodel.la $(model_test_ldadd)
