@@ -17,6 +17,7 @@
 #include <string.h>
 #include "lifecycle.h"
 #include "python/object_hooks.h"
+#include "python/thread_states.h"
 #include "reentry_guard.h"
 #include "sampler.h"
 
@@ -36,8 +37,7 @@ static struct {
 	void (*get)(int domain, struct object_allocator *out);
 	void (*set)(int domain, const struct object_allocator *allocator);
 	void *(*raw_realloc)(void *address, size_t size);
-	const void *(*current)(void);
-	const void *(*mine)(void); /* NULL: `current` is the calling thread's alone */
+	struct thread_states states;
 	struct object_allocator first[OBJECT_DOMAINS];
 	struct object_allocator direct[OBJECT_DOMAINS]; /* ours; zero: not made */
 	struct object_allocator covering[OBJECT_DOMAINS];
@@ -54,17 +54,12 @@ static bool find_functions(void *object)
 	void *get = dlsym(object, "PyMem_GetAllocator");
 	void *set = dlsym(object, "PyMem_SetAllocator");
 	void *raw_realloc = dlsym(object, "PyMem_RawRealloc");
-	void *own = dlsym(object, "PyThreadState_GetUnchecked");
-	void *global = dlsym(object, "_PyThreadState_UncheckedGet");
-	void *mine = dlsym(object, "PyGILState_GetThisThreadState");
 
-	if (!get || !set || !raw_realloc || !(own || (global && mine)))
+	if (!get || !set || !raw_realloc || !thread_states_find(object, &python.states))
 		return false;
 	python.get = (__typeof__(python.get))get;
 	python.set = (__typeof__(python.set))set;
 	python.raw_realloc = (__typeof__(python.raw_realloc))raw_realloc;
-	python.current = (__typeof__(python.current))(own ? own : global);
-	python.mine = own ? NULL : (__typeof__(python.mine))mine;
 	return true;
 }
 
@@ -72,9 +67,9 @@ static bool find_functions(void *object)
  * dereferenced. */
 static bool holds_lock(void)
 {
-	const void *current = python.current();
+	const void *current = python.states.current();
 
-	return current && (!python.mine || python.mine() == current);
+	return current && (python.states.current_is_own || python.states.own() == current);
 }
 
 static void read_tables(struct object_allocator *out)

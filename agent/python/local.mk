@@ -8,4 +8,4 @@ libagent_la_SOURCES += \
 	agent/python/unicode.c agent/python/unicode.h
 
 # Calls the loader behind the hooks, which tests have not got.
-libspprof_agent_la_SOURCES += agent/python/runtime.c
+libspprof_agent_la_SOURCES += agent/python/runtime.c agent/python/thread_states.c agent/python/thread_states.h

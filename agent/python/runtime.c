@@ -12,6 +12,7 @@
 #include <string.h>
 #include "platform/linux/next_allocator.h"
 #include "python/codes.h"
+#include "python/thread_states.h"
 #include "scratch_pool.h"
 #include "segment.h"
 
@@ -88,20 +89,21 @@ static void find_evaluator(void *object)
 	runtime.evaluator_end = (uintptr_t)start + symbol->st_size;
 }
 
-static void find_functions(void *object)
+static bool find_functions(void *object)
 {
 	/* The first is that of 3.13 on, the second that of 3.9 to 3.12. */
-	void *current = dlsym(object, "PyThreadState_GetUnchecked");
 	void *finalizing = dlsym(object, "Py_IsFinalizing");
+	struct thread_states states;
 
-	if (!current)
-		current = dlsym(object, "_PyThreadState_UncheckedGet");
 	if (!finalizing)
 		finalizing = dlsym(object, "_Py_IsFinalizing");
-	runtime.current_state = (void *(*)(void))current;
-	runtime.own_state = (void *(*)(void))dlsym(object, "PyGILState_GetThisThreadState");
+	if (!finalizing || !thread_states_find(object, &states))
+		return false;
+	runtime.current_state = states.current;
+	runtime.own_state = states.own;
 	runtime.is_finalizing = (int (*)(void))finalizing;
 	runtime.code_type = (uintptr_t)dlsym(object, "PyCode_Type");
+	return true;
 }
 
 static enum wire_python judge(void *object, uint32_t hex)
@@ -110,9 +112,7 @@ static enum wire_python judge(void *object, uint32_t hex)
 		return WIRE_PYTHON_OFF;
 	if ((hex >> 4 & 0xf) != RELEASE_FINAL || hex >> 16 < 0x309 || hex >> 16 > 0x30e)
 		return WIRE_PYTHON_VERSION;
-	find_functions(object);
-	if (!runtime.current_state || !runtime.own_state || !runtime.is_finalizing ||
-		!find_layout(object, hex, &runtime.layout) ||
+	if (!find_functions(object) || !find_layout(object, hex, &runtime.layout) ||
 		!is_proven(&runtime.layout, runtime.code_type) || !codes_init() ||
 		!scratch_pool_make_mixed())
 		return WIRE_PYTHON_LAYOUT;

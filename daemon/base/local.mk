@@ -9,6 +9,7 @@ libspbase_la_SOURCES = \
 	daemon/base/hash_index.c daemon/base/hash_index.h \
 	daemon/base/log.c daemon/base/log.h \
 	daemon/base/packet.c daemon/base/packet.h \
+	daemon/base/saturated.h \
 	daemon/base/string_pool.c daemon/base/string_pool.h
 libspbase_la_CPPFLAGS = $(daemon_cppflags) $(XXHASH_CFLAGS)
 libspbase_la_LIBADD = $(XXHASH_LIBS)

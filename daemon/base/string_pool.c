@@ -56,11 +56,7 @@ const char *string_pool_add(struct string_pool *pool, const char *bytes, size_t 
 	char *copy = arena_take(&pool->arena, size + 1);
 	memcpy(copy, bytes, size);
 	copy[size] = '\0';
-	if (pool->count == pool->capacity) {
-		pool->capacity = pool->capacity ? pool->capacity * 2 : 16;
-		pool->strings =
-			alloc_resize(pool->strings, pool->capacity, sizeof(pool->strings[0]));
-	}
+	ALLOC_GROW(pool->strings, pool->capacity, pool->count);
 	pool->strings[pool->count] = copy;
 	hash_index_insert(&pool->index, hash, pool->count++);
 	return copy;

@@ -1,7 +1,7 @@
 /*
- * Deaths are kept in two generations, this round's and the last one's; ending a round drops the
- * older. A remembered death knows whether its birth was counted. That makes the events commute:
- * whichever of a sample's events come, in whatever order within two rounds, each counts once.
+ * Deaths are remembered for two rounds (death_memory.c), and know whether their birth was counted.
+ * That makes the events commute: whichever of a sample's events come, in whatever order within two
+ * rounds, each counts once.
  *
  * Resync. Which samples have been named since the request is a matter of marks (live_set.c). Besides,
  * an entry's `told` says who brought it, until its BIRTH is seen: a LIVE, by its epoch modulo 30, or a
@@ -19,6 +19,7 @@
 #include "base/alloc.h"
 #include "base/hash_index.h"
 #include "model/death_log.h"
+#include "model/death_memory.h"
 #include "model/live_set.h"
 
 #define TOLD_BIRTH 0u
@@ -28,23 +29,10 @@
 
 _Static_assert(sizeof(struct heap_birth) == 48, "heap_model.h states what a live sample costs");
 
-struct death {
-	uint64_t id;
-	uint64_t time_ns : 62;
-	uint64_t born : 1;
-	uint64_t taken_back : 1; /* announces no death: the LIVE was void */
-};
-
-struct death_set {
-	struct hash_index index; /* by id, to positions in deaths */
-	struct death *deaths;	 /* owns */
-	uint32_t capacity;	 /* the count is the index's */
-};
-
 struct heap_model {
 	struct heap_limits limits;
 	struct live_set live;
-	struct death_set this_round, last_round;
+	struct death_memory deaths;
 	struct estimate_sum *cumulative; /* by stack id */
 	uint32_t stack_count, stack_capacity;
 	struct heap_totals totals;
@@ -54,56 +42,9 @@ struct heap_model {
 	struct death_log *log; /* owns; NULL: nobody has asked for windows */
 };
 
-static uint32_t hash_of(uint64_t id)
-{
-	return hash_index_hash(&id, sizeof(id));
-}
-
-static struct death *find_death(const struct death_set *set, uint64_t id)
-{
-	uint32_t position;
-	struct hash_cursor at = hash_index_seek(hash_of(id));
-	while (hash_index_next(&set->index, &at, &position))
-		if (set->deaths[position].id == id)
-			return &set->deaths[position];
-	return NULL;
-}
-
 static struct death *find_remembered(const struct heap_model *model, uint64_t id)
 {
-	struct death *death = find_death(&model->this_round, id);
-	return death ? death : find_death(&model->last_round, id);
-}
-
-static bool remember(struct heap_model *model, const struct death *death)
-{
-	struct death_set *set = &model->this_round;
-	uint32_t count = set->index.count;
-	if ((uint64_t)count + model->last_round.index.count >= model->limits.max_deaths)
-		return false;
-	if (count == set->capacity) {
-		set->capacity = set->capacity ? set->capacity * 2 : 16;
-		set->deaths = alloc_resize(set->deaths, set->capacity, sizeof(set->deaths[0]));
-	}
-	set->deaths[count] = *death;
-	hash_index_insert(&set->index, hash_of(death->id), count);
-	return true;
-}
-
-static void forget_all(struct death_set *set)
-{
-	uint32_t count = set->index.count;
-	hash_index_clear(&set->index);
-	if (set->capacity > 16 && count < set->capacity / 8) {
-		set->capacity /= 2;
-		set->deaths = alloc_resize(set->deaths, set->capacity, sizeof(set->deaths[0]));
-	}
-}
-
-static void deinit_deaths(struct death_set *set)
-{
-	hash_index_deinit(&set->index);
-	free(set->deaths);
+	return death_memory_find(&model->deaths, id);
 }
 
 static void add_to_sums(struct heap_model *model, const struct heap_birth *birth)
@@ -161,6 +102,7 @@ int heap_model_new(struct heap_model **out, const struct heap_limits *limits)
 		return -EINVAL;
 	struct heap_model *model = alloc_zeroed(1, sizeof(*model));
 	model->limits = *limits;
+	model->deaths.max = limits->max_deaths;
 	live_set_init(&model->live, on_gone, model);
 	*out = model;
 	return 0;
@@ -171,8 +113,7 @@ struct heap_model *heap_model_free(struct heap_model *model)
 	if (!model)
 		return NULL;
 	live_set_deinit(&model->live);
-	deinit_deaths(&model->this_round);
-	deinit_deaths(&model->last_round);
+	death_memory_deinit(&model->deaths);
 	free(model->cumulative);
 	death_log_free(model->log);
 	free(model);
@@ -297,7 +238,7 @@ static void hear_again(struct heap_model *model, struct death *known, uint64_t t
 
 static void remember_or_count(struct heap_model *model, const struct death *death)
 {
-	if (remember(model, death))
+	if (death_memory_add(&model->deaths, death))
 		return;
 	if (death->born)
 		model->totals.unguarded_deaths++;
@@ -322,13 +263,7 @@ void heap_model_death(struct heap_model *model, uint64_t id, uint64_t time_ns)
 
 void heap_model_end_round(struct heap_model *model)
 {
-	struct death_set oldest = model->last_round;
-	for (uint32_t i = 0; i < oldest.index.count; i++)
-		model->totals.unknown_deaths +=
-			!oldest.deaths[i].born && !oldest.deaths[i].taken_back;
-	forget_all(&oldest);
-	model->last_round = model->this_round;
-	model->this_round = oldest;
+	model->totals.unknown_deaths += death_memory_end_round(&model->deaths);
 }
 
 void heap_model_request(struct heap_model *model, uint32_t epoch)
@@ -515,15 +450,9 @@ const struct death_log *heap_model_death_log(const struct heap_model *model)
 	return model->log;
 }
 
-static size_t death_set_bytes(const struct death_set *set)
-{
-	return hash_index_bytes(&set->index) + set->capacity * sizeof(set->deaths[0]);
-}
-
 size_t heap_model_bytes(const struct heap_model *model)
 {
-	return sizeof(*model) + live_set_bytes(&model->live) + death_set_bytes(&model->this_round) +
-	       death_set_bytes(&model->last_round) +
+	return sizeof(*model) + live_set_bytes(&model->live) + death_memory_bytes(&model->deaths) +
 	       model->stack_capacity * sizeof(model->cumulative[0]) +
 	       (model->log ? death_log_bytes(model->log) : 0);
 }

@@ -109,11 +109,7 @@ static void count_out(struct live_set *set, uint32_t mark, uint64_t id)
 
 static void add_chunk(struct live_set *set)
 {
-	if (set->chunk_count == set->chunk_capacity) {
-		set->chunk_capacity = set->chunk_capacity ? set->chunk_capacity * 2 : 4;
-		set->chunks =
-			alloc_resize(set->chunks, set->chunk_capacity, sizeof(set->chunks[0]));
-	}
+	ALLOC_GROW(set->chunks, set->chunk_capacity, set->chunk_count);
 	set->chunks[set->chunk_count++] =
 		alloc_resize(NULL, CHUNK_ENTRIES, sizeof(struct heap_birth));
 }

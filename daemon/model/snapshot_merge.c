@@ -16,6 +16,7 @@
 #include "base/hash_index.h"
 #include "base/string_pool.h"
 #include "model/snapshot.h"
+#include "model/snapshot_bound.h"
 
 struct module_key {
 	const char *path, *build_id;
@@ -73,16 +74,6 @@ struct snapshot_merge *snapshot_merge_free(struct snapshot_merge *merge)
 	return NULL;
 }
 
-static void *grow(void *items, size_t *room, size_t count, size_t size)
-{
-	if (count < *room)
-		return items;
-	*room = *room > 0 ? *room * 2 : 64;
-	return alloc_resize(items, *room, size);
-}
-
-#define GROW(array, room, count) ((array) = grow((array), &(room), (count), sizeof *(array)))
-
 static const char *intern(struct snapshot_merge *merge, const char *text)
 {
 	return string_pool_add(merge->snapshot->strings, text, strlen(text));
@@ -97,8 +88,8 @@ static uint32_t merge_module(struct snapshot_merge *merge, const struct snapshot
 	while (hash_index_next(&merge->modules, &at, &known))
 		if (memcmp(&merge->module_keys[known], &key, sizeof key) == 0)
 			return known;
-	GROW(snapshot->modules, merge->modules_room, count);
-	GROW(merge->module_keys, merge->module_keys_room, count);
+	ALLOC_GROW(snapshot->modules, merge->modules_room, count);
+	ALLOC_GROW(merge->module_keys, merge->module_keys_room, count);
 	snapshot->modules[count] = *module;
 	snapshot->modules[count].path = key.path;
 	snapshot->modules[count].build_id = key.build_id;
@@ -146,7 +137,7 @@ static void copy_lines(
 		line.function = intern(merge, line.function);
 		line.function_system = intern(merge, line.function_system);
 		line.file = intern(merge, line.file);
-		GROW(snapshot->lines, merge->lines_room, merge->line_count);
+		ALLOC_GROW(snapshot->lines, merge->lines_room, merge->line_count);
 		snapshot->lines[merge->line_count++] = line;
 	}
 }
@@ -164,9 +155,9 @@ static uint32_t add_location(struct snapshot_merge *merge, const struct snapshot
 			copy_lines(merge, known, moved);
 		return known;
 	}
-	GROW(snapshot->locations, merge->locations_room, count);
-	GROW(merge->location_keys, merge->location_keys_room, count);
-	GROW(merge->first_lines, merge->first_lines_room, count);
+	ALLOC_GROW(snapshot->locations, merge->locations_room, count);
+	ALLOC_GROW(merge->location_keys, merge->location_keys_room, count);
+	ALLOC_GROW(merge->first_lines, merge->first_lines_room, count);
 	snapshot->locations[count] = *moved;
 	merge->location_keys[count] = key;
 	copy_lines(merge, count, moved);
@@ -195,21 +186,16 @@ static uint32_t merge_location(struct snapshot_merge *merge, const struct snapsh
 static uint64_t text_of(const struct snapshot *part, const struct snapshot_site *site)
 {
 	uint64_t sum = 0;
-	for (uint32_t i = 0; i < site->depth; i++) {
-		const struct snapshot_location *location = &part->locations[site->locations[i]];
-		for (uint32_t k = 0; k < location->line_count; k++)
-			sum += strlen(location->lines[k].function) +
-			       strlen(location->lines[k].function_system) +
-			       strlen(location->lines[k].file) + 16;
-	}
+	for (uint32_t i = 0; i < site->depth; i++)
+		sum += snapshot_bound_text(&part->locations[site->locations[i]]);
 	return sum;
 }
 
 static uint32_t new_site(struct snapshot_merge *merge, const struct snapshot_site *like)
 {
 	struct snapshot *snapshot = merge->snapshot;
-	GROW(snapshot->sites, merge->sites_room, snapshot->site_count);
-	GROW(merge->rows, merge->rows_room, snapshot->site_count);
+	ALLOC_GROW(snapshot->sites, merge->sites_room, snapshot->site_count);
+	ALLOC_GROW(merge->rows, merge->rows_room, snapshot->site_count);
 	merge->rows[snapshot->site_count] = merge->index_count;
 	snapshot->sites[snapshot->site_count] = (struct snapshot_site){
 		.depth = like->depth, .stop = like->stop, .guessed = like->guessed};
@@ -257,7 +243,7 @@ static uint32_t merge_site(struct snapshot_merge *merge, const struct snapshot *
 		return other_site(merge);
 	}
 	for (uint32_t i = 0; i < site->depth; i++) {
-		GROW(snapshot->location_indices, merge->indices_room, merge->index_count + i);
+		ALLOC_GROW(snapshot->location_indices, merge->indices_room, merge->index_count + i);
 		snapshot->location_indices[merge->index_count + i] =
 			merge_location(merge, part, translation, site->locations[i]);
 	}

@@ -399,10 +399,7 @@ static void queue(struct attach_scan *scan, struct work *work)
 
 static void append(struct pids *pids, pid_t pid)
 {
-	if (pids->count == pids->room) {
-		pids->room = pids->room > 0 ? pids->room * 2 : 64;
-		pids->items = alloc_resize(pids->items, pids->room, sizeof *pids->items);
-	}
+	ALLOC_GROW(pids->items, pids->room, pids->count);
 	pids->items[pids->count++] = pid;
 }
 

@@ -13,10 +13,7 @@ void counter_list_deinit(struct counter_list *list)
 
 void counter_list_add(struct counter_list *list, const char *name, double value, const char *help)
 {
-	if (list->count == list->room) {
-		list->room = list->room > 0 ? list->room * 2 : 64;
-		list->items = alloc_resize(list->items, list->room, sizeof *list->items);
-	}
+	ALLOC_GROW(list->items, list->room, list->count);
 	Spprof__V1__Counter *counter = &list->items[list->count++];
 	spprof__v1__counter__init(counter);
 	counter->name = (char *)name;

@@ -91,6 +91,7 @@ libspserver_la_SOURCES += \
 	daemon/server/snapshot_builder.c daemon/server/snapshot_builder.h \
 	daemon/server/snapshot_draft.c daemon/server/snapshot_draft.h \
 	daemon/server/snapshot_fold.c daemon/server/snapshot_fold.h \
+	daemon/server/snapshot_locations.c daemon/server/snapshot_locations.h \
 	daemon/server/snapshot_scope.c daemon/server/snapshot_scope.h
 
 bin_PROGRAMS += spprofd

@@ -63,18 +63,9 @@ struct module_map *module_map_free(struct module_map *map)
 	return NULL;
 }
 
-static uint32_t grown(uint32_t capacity)
-{
-	return capacity ? capacity * 2 : 16;
-}
-
 static void append(struct ranges *ranges, const struct range *range)
 {
-	if (ranges->count == ranges->capacity) {
-		ranges->capacity = grown(ranges->capacity);
-		ranges->items =
-			alloc_resize(ranges->items, ranges->capacity, sizeof(ranges->items[0]));
-	}
+	ALLOC_GROW(ranges->items, ranges->capacity, ranges->count);
 	ranges->items[ranges->count++] = *range;
 }
 
@@ -111,11 +102,7 @@ static uint32_t add_module(struct module_map *map, uint32_t hash, const struct m
 		map->stats.dropped++;
 		return STACK_MODULE_NONE;
 	}
-	if (map->module_count == map->module_capacity) {
-		map->module_capacity = grown(map->module_capacity);
-		map->modules =
-			alloc_resize(map->modules, map->module_capacity, sizeof(map->modules[0]));
-	}
+	ALLOC_GROW(map->modules, map->module_capacity, map->module_count);
 	char *copy = arena_take(&map->paths, path_size + 1);
 	memcpy(copy, path, path_size + 1);
 	map->modules[map->module_count] = (struct module){

@@ -92,10 +92,7 @@ static uid_t owner(int proc, const char *name)
 
 static void append(struct proc_walk_list *list, size_t *room, struct proc_walk_seen item)
 {
-	if (list->count == *room) {
-		*room = *room > 0 ? *room * 2 : 256;
-		list->items = alloc_resize(list->items, *room, sizeof item);
-	}
+	ALLOC_GROW(list->items, *room, list->count);
 	list->items[list->count++] = item;
 }
 

@@ -27,10 +27,7 @@ struct list {
 
 static struct api_process *append(struct list *list)
 {
-	if (list->count == list->room) {
-		list->room = list->room > 0 ? list->room * 2 : PIECE;
-		list->items = alloc_resize(list->items, list->room, sizeof *list->items);
-	}
+	ALLOC_GROW(list->items, list->room, list->count);
 	list->items[list->count] = (struct api_process){0};
 	return &list->items[list->count++];
 }

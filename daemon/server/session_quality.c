@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/saturated.h"
 #include "ingest/ring_consumer.h"
 #include "model/heap_model.h"
 #include "model/snapshot.h"
@@ -17,17 +18,12 @@
 
 #define QUIET_MISMATCHES 3u /* comparisons in a row, one a second */
 
-static uint64_t add_saturated(uint64_t a, uint64_t b)
-{
-	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
-}
-
 uint64_t session_quality_lost_samples(const struct segment_counters *counters)
 {
 	uint64_t sum = 0;
 	for (unsigned i = 0; i < WIRE_LOSS_KINDS; i++)
 		if (i != WIRE_LOSS_DEATH_UNWRITTEN)
-			sum = add_saturated(sum, counters->loss_count[i]);
+			sum = saturated_add(sum, counters->loss_count[i]);
 	return sum;
 }
 
@@ -101,7 +97,7 @@ static void explain_loss(
 	int length = 0;
 	for (unsigned i = 0; i < sizeof births / sizeof births[0]; i++) {
 		enum wire_loss kind = births[i];
-		lost = add_saturated(
+		lost = saturated_add(
 			lost, since(counters->loss_count[kind], state->mended_count[kind]));
 		bytes += (double)since(counters->loss_bytes[kind], state->mended_bytes[kind]);
 	}

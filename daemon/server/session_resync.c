@@ -26,6 +26,7 @@
 
 #include <errno.h>
 
+#include "base/saturated.h"
 #include "ingest/segment_map.h"
 #include "model/heap_model.h"
 #include "server/sample_feed.h"
@@ -128,17 +129,12 @@ bool session_resync_needs_round(const struct session_resync *resync)
 	       map_reading_is_due(&resync->reading);
 }
 
-static uint64_t add_saturated(uint64_t a, uint64_t b)
-{
-	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
-}
-
 static struct resync_losses losses_of(
 	const struct segment_counters *counters, const struct ring_consumer_stats *consumer)
 {
 	const uint64_t *lost = counters->loss_count;
 	return (struct resync_losses){
-		.losses = add_saturated(add_saturated(lost[WIRE_LOSS_BIRTH_RING_FULL],
+		.losses = saturated_add(saturated_add(lost[WIRE_LOSS_BIRTH_RING_FULL],
 						lost[WIRE_LOSS_BIRTH_NO_RING]),
 			lost[WIRE_LOSS_DEATH_UNWRITTEN]),
 		.damage = consumer->corrupt_records + consumer->corrupt_rings,

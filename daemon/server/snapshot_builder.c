@@ -22,6 +22,7 @@
 #include "base/alloc.h"
 #include "base/buffer.h"
 #include "model/snapshot.h"
+#include "model/snapshot_bound.h"
 #include "model/snapshot_merge.h"
 #include "server/family.h"
 #include "server/family_ledger.h"
@@ -220,10 +221,10 @@ static void on_opened(const uint32_t *keys, const struct symbol_file *identities
 {
 	struct build *build = data;
 	uint32_t modules;
-	struct snapshot_draft_module *module = snapshot_draft_modules(build->draft, &modules);
+	struct snapshot_locations_module *module = snapshot_draft_modules(build->draft, &modules);
 	build->opening = 0;
 	for (uint32_t i = 0; i < build->unopened_count; i++) {
-		struct snapshot_draft_module *opened = &module[build->unopened[i]];
+		struct snapshot_locations_module *opened = &module[build->unopened[i]];
 		opened->file = keys[i];
 		if (keys[i] != 0)
 			*session_file(build->request.session, opened->index) = identities[i];
@@ -246,7 +247,7 @@ static void on_deadline(uv_timer_t *deadline)
 static void find_opened(struct build *build)
 {
 	uint32_t count;
-	struct snapshot_draft_module *module = snapshot_draft_modules(build->draft, &count);
+	struct snapshot_locations_module *module = snapshot_draft_modules(build->draft, &count);
 	build->unopened = alloc_zeroed(count + 1, sizeof *build->unopened);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct symbol_file *known =
@@ -261,7 +262,8 @@ static void find_opened(struct build *build)
 static void open_files(struct build *build)
 {
 	uint32_t count;
-	const struct snapshot_draft_module *module = snapshot_draft_modules(build->draft, &count);
+	const struct snapshot_locations_module *module =
+		snapshot_draft_modules(build->draft, &count);
 	struct session *session = build->request.session;
 	struct module_info *infos = alloc_zeroed(build->unopened_count + 1, sizeof *infos);
 	for (uint32_t i = 0; i < build->unopened_count; i++)
@@ -352,7 +354,7 @@ void snapshot_builder_start(
 	build->request.session = session_ref(request->session);
 	if (request->family.count > 0) {
 		family_ledger_new(&build->ledger);
-		snapshot_merge_new(&build->merge, SNAPSHOT_DRAFT_MAX_TEXT);
+		snapshot_merge_new(&build->merge, SNAPSHOT_BOUND_MAX_TEXT);
 		build->request.scope.ledger = build->ledger;
 	}
 	uv_timer_init(builder->loop, &build->deadline);

@@ -1,8 +1,6 @@
 /*
- * Locations are distinct pairs of module and offset; frames of an interpreter are named at once, since nobody has to be
- * asked. `keys` runs parallel to snapshot->locations
- * and says where in a file each of them is; the modules are numbered anew, only those that a stack
- * touches.
+ * Frames of an interpreter are named at once, since nobody has to be asked; those of native code when
+ * the symbolizer has been.
  */
 #include "server/snapshot_draft.h"
 
@@ -16,31 +14,23 @@
 #include "base/string_pool.h"
 #include "model/heap_model.h"
 #include "model/snapshot.h"
+#include "model/snapshot_bound.h"
 #include "model/stack_table.h"
 #include "server/session.h"
 #include "server/session_codes.h"
 #include "server/snapshot_fold.h"
+#include "server/snapshot_locations.h"
 #include "server/snapshot_scope.h"
 #include "server/wall_clock.h"
 
-struct location_key {
-	uint64_t offset;
-	uint32_t module; /* of the session */
-	uint32_t reserved;
-};
-
 struct snapshot_draft {
 	struct snapshot *snapshot; /* owns */
-	struct location_key *keys; /* owns */
-	size_t keys_room, locations_room, indices_room;
+	struct snapshot_locations locations;
+	size_t indices_room;
 	uint32_t index_count;
-	uint32_t *rows; /* owns; of each site, where its row of location_indices begins */
-	struct hash_index locations; /* of keys */
-	struct hash_index sites;     /* of their rows of locations */
+	uint32_t *rows;		 /* owns; of each site, where its row of location_indices begins */
+	struct hash_index sites; /* of their rows of locations */
 	struct snapshot_line *codes; /* owns; of an interpreter's locations, in their order */
-	struct snapshot_draft_module *modules; /* owns; parallel to snapshot->modules */
-	uint32_t module_count;
-	uint32_t *module_numbers; /* owns; session's index -> ours, UINT32_MAX: not used yet */
 };
 
 static const char *intern(struct snapshot_draft *draft, const char *text)
@@ -48,66 +38,14 @@ static const char *intern(struct snapshot_draft *draft, const char *text)
 	return string_pool_add(draft->snapshot->strings, text, strlen(text));
 }
 
-static void *grow(void *items, size_t *room, size_t count, size_t size)
-{
-	if (count < *room)
-		return items;
-	*room = *room > 0 ? *room * 2 : 64;
-	return alloc_resize(items, *room, size);
-}
-
-static uint32_t use_module(
-	struct snapshot_draft *draft, const struct module_map *map, uint32_t index)
-{
-	if (index >= module_map_count(map))
-		return UINT32_MAX;
-	if (draft->module_numbers[index] != UINT32_MAX)
-		return draft->module_numbers[index];
-	draft->modules =
-		alloc_resize(draft->modules, draft->module_count + 1, sizeof *draft->modules);
-	struct snapshot_draft_module *module = &draft->modules[draft->module_count];
-	module->info = *module_map_get(map, index);
-	module->info.path = intern(draft, module->info.path);
-	module->index = index;
-	module->file = 0;
-	return draft->module_numbers[index] = draft->module_count++;
-}
-
-static uint32_t use_location(
-	struct snapshot_draft *draft, const struct module_map *map, const struct stack_frame *frame)
-{
-	struct location_key key = {.offset = frame->offset, .module = frame->module};
-	uint32_t hash = hash_index_hash(&key, sizeof key), known;
-	struct hash_cursor at = hash_index_seek(hash);
-	while (hash_index_next(&draft->locations, &at, &known))
-		if (memcmp(&draft->keys[known], &key, sizeof key) == 0)
-			return known;
-	struct snapshot *snapshot = draft->snapshot;
-	uint32_t index = snapshot->location_count++;
-	snapshot->locations = grow(
-		snapshot->locations, &draft->locations_room, index, sizeof *snapshot->locations);
-	draft->keys = grow(draft->keys, &draft->keys_room, index, sizeof *draft->keys);
-	draft->keys[index] = key;
-	snapshot->locations[index] = (struct snapshot_location){
-		.address = frame->pc > 0 ? frame->pc - 1 : 0,
-		.module = frame->module == STACK_MODULE_NONE
-				  ? UINT32_MAX
-				  : use_module(draft, map, frame->module),
-		.python = frame->module == STACK_MODULE_PYTHON,
-	};
-	hash_index_insert(&draft->locations, hash, index);
-	return index;
-}
-
 static void append_row(struct snapshot_draft *draft, const struct module_map *map,
 	const struct stack_frame *frames, uint32_t count)
 {
 	struct snapshot *snapshot = draft->snapshot;
 	for (uint32_t i = 0; i < count; i++) {
-		snapshot->location_indices = grow(snapshot->location_indices, &draft->indices_room,
-			draft->index_count, sizeof *snapshot->location_indices);
+		ALLOC_GROW(snapshot->location_indices, draft->indices_room, draft->index_count);
 		snapshot->location_indices[draft->index_count++] =
-			use_location(draft, map, &frames[i]);
+			snapshot_locations_add(&draft->locations, map, &frames[i]);
 	}
 }
 
@@ -207,8 +145,7 @@ static void collect_sites(
 	/* One more, where the bound may fold the smallest. */
 	snapshot->sites = alloc_zeroed(used + 1, sizeof *snapshot->sites);
 	draft->rows = alloc_zeroed(used + 1, sizeof *draft->rows);
-	snapshot->location_indices =
-		grow(NULL, &draft->indices_room, 0, sizeof *snapshot->location_indices);
+	ALLOC_GROW(snapshot->location_indices, draft->indices_room, 0);
 	for (uint32_t i = 0; i < count; i++) {
 		struct stack_view stack = stack_table_get(stacks, i);
 		if (!is_used(&live[i], &cumulative[i]))
@@ -253,8 +190,8 @@ static void collect_codes(struct snapshot_draft *draft, struct session *session)
 	count = 0;
 	for (uint32_t i = 0; i < draft->snapshot->location_count; i++)
 		if (draft->snapshot->locations[i].python)
-			draft->codes[count++] =
-				name_code(draft, session_codes(session), draft->keys[i].offset);
+			draft->codes[count++] = name_code(
+				draft, session_codes(session), draft->locations.keys[i].offset);
 }
 
 static void describe(struct snapshot_draft *draft, struct session *session)
@@ -285,9 +222,8 @@ int snapshot_draft_new(
 		snapshot_draft_free(draft);
 		return r;
 	}
-	uint32_t modules = module_map_count(session_modules(session));
-	draft->module_numbers = alloc_zeroed(modules + 1, sizeof *draft->module_numbers);
-	memset(draft->module_numbers, 0xff, (modules + 1) * sizeof *draft->module_numbers);
+	snapshot_locations_init(
+		&draft->locations, draft->snapshot, module_map_count(session_modules(session)));
 	collect_sites(draft, session, scope);
 	draft->snapshot->window = snapshot_scope_window(scope, session_heap(session));
 	draft->snapshot->family.inherited = snapshot_scope_inherited(scope, session);
@@ -302,41 +238,24 @@ struct snapshot_draft *snapshot_draft_free(struct snapshot_draft *draft)
 	if (draft == NULL)
 		return NULL;
 	snapshot_free(draft->snapshot);
-	hash_index_deinit(&draft->locations);
+	snapshot_locations_deinit(&draft->locations);
 	hash_index_deinit(&draft->sites);
 	free(draft->rows);
 	free(draft->codes);
-	free(draft->keys);
-	free(draft->modules);
-	free(draft->module_numbers);
 	free(draft);
 	return NULL;
 }
 
-struct snapshot_draft_module *snapshot_draft_modules(struct snapshot_draft *draft, uint32_t *count)
+struct snapshot_locations_module *snapshot_draft_modules(
+	struct snapshot_draft *draft, uint32_t *count)
 {
-	*count = draft->module_count;
-	return draft->modules;
-}
-
-static uint32_t file_of(const struct snapshot_draft *draft, uint32_t location)
-{
-	uint32_t module = draft->snapshot->locations[location].module;
-	return module == UINT32_MAX ? 0 : draft->modules[module].file;
+	*count = draft->locations.module_count;
+	return draft->locations.modules;
 }
 
 struct symbol_query *snapshot_draft_queries(const struct snapshot_draft *draft, size_t *count)
 {
-	*count = 0;
-	uint32_t locations = draft->snapshot->location_count;
-	if (locations == 0)
-		return NULL;
-	struct symbol_query *queries = alloc_zeroed(locations, sizeof *queries);
-	for (uint32_t i = 0; i < locations; i++)
-		if (file_of(draft, i) != 0)
-			queries[(*count)++] =
-				(struct symbol_query){file_of(draft, i), draft->keys[i].offset};
-	return queries;
+	return snapshot_locations_queries(&draft->locations, count);
 }
 
 static const char *base_name(const char *path)
@@ -350,17 +269,17 @@ static const char *unknown_name(struct snapshot_draft *draft, uint32_t location)
 {
 	char text[300];
 	const struct snapshot_location *where = &draft->snapshot->locations[location];
-	if (draft->keys[location].module == STACK_MODULE_NOT_KEPT)
+	if (draft->locations.keys[location].module == STACK_MODULE_NOT_KEPT)
 		return intern(draft, "[stack not kept]");
 	if (where->module == UINT32_MAX) {
 		snprintf(text, sizeof text, "[0x%" PRIx64 "]", where->address);
 		return intern(draft, text);
 	}
-	const char *name = base_name(draft->modules[where->module].info.path);
+	const char *name = base_name(draft->locations.modules[where->module].info.path);
 	bool bracketed = name[0] == '[';
 	int length = (int)strcspn(name + bracketed, "]");
 	snprintf(text, sizeof text, "[%.*s+0x%" PRIx64 "]", length < 255 ? length : 255,
-		name + bracketed, draft->keys[location].offset);
+		name + bracketed, draft->locations.keys[location].offset);
 	return intern(draft, text);
 }
 
@@ -371,7 +290,7 @@ struct line_list {
 
 static void add_line(struct line_list *lines, const struct snapshot_line *line)
 {
-	lines->items = grow(lines->items, &lines->room, lines->count, sizeof *lines->items);
+	ALLOC_GROW(lines->items, lines->room, lines->count);
 	lines->items[lines->count++] = *line;
 }
 
@@ -380,9 +299,9 @@ static void name_location(struct snapshot_draft *draft, struct symbol_client *cl
 {
 	struct snapshot_location *location = &draft->snapshot->locations[index];
 	struct symbol_lines found = {0};
-	uint32_t file = file_of(draft, index);
-	bool known = file != 0 &&
-		     symbol_client_lookup(client, file, draft->keys[index].offset, &found) == 1;
+	uint32_t file = snapshot_locations_file(&draft->locations, index);
+	bool known = file != 0 && symbol_client_lookup(client, file,
+					  draft->locations.keys[index].offset, &found) == 1;
 	location->line_count = known ? found.line_count : 0;
 	location->resolved = location->line_count > 0;
 	for (uint32_t i = 0; i < location->line_count; i++) {
@@ -405,7 +324,7 @@ static void name_location(struct snapshot_draft *draft, struct symbol_client *cl
 		.file = intern(draft, "")};
 	add_line(lines, &unknown);
 	/* That is all there is to know of it. */
-	location->resolved = draft->keys[index].module == STACK_MODULE_NOT_KEPT;
+	location->resolved = draft->locations.keys[index].module == STACK_MODULE_NOT_KEPT;
 	location->line_count = 1;
 }
 
@@ -437,10 +356,11 @@ static void name_locations(struct snapshot_draft *draft, struct symbol_client *c
 static void name_modules(struct snapshot_draft *draft, struct symbol_client *client)
 {
 	struct snapshot *snapshot = draft->snapshot;
-	snapshot->module_count = draft->module_count;
-	snapshot->modules = alloc_zeroed(draft->module_count + 1, sizeof *snapshot->modules);
-	for (uint32_t i = 0; i < draft->module_count; i++) {
-		const struct snapshot_draft_module *module = &draft->modules[i];
+	snapshot->module_count = draft->locations.module_count;
+	snapshot->modules =
+		alloc_zeroed(draft->locations.module_count + 1, sizeof *snapshot->modules);
+	for (uint32_t i = 0; i < draft->locations.module_count; i++) {
+		const struct snapshot_locations_module *module = &draft->locations.modules[i];
 		snapshot->modules[i] = (struct snapshot_module){
 			.path = module->info.path,
 			.build_id = intern(draft,
@@ -453,59 +373,10 @@ static void name_modules(struct snapshot_draft *draft, struct symbol_client *cli
 	}
 }
 
-static uint64_t text_of_location(const struct snapshot_location *location)
-{
-	uint64_t sum = 0;
-	for (uint32_t i = 0; i < location->line_count; i++)
-		sum += strlen(location->lines[i].function) +
-		       strlen(location->lines[i].function_system) +
-		       strlen(location->lines[i].file) + 16;
-	return sum;
-}
-
-/* The first site, in the order of snapshot_finish, at which the text goes over the bound. */
-static uint32_t first_too_many(const struct snapshot *snapshot, uint64_t max_text)
-{
-	uint64_t *text = alloc_zeroed(snapshot->location_count + 1, sizeof *text), sum = 0;
-	for (uint32_t i = 0; i < snapshot->location_count; i++)
-		text[i] = text_of_location(&snapshot->locations[i]);
-	uint32_t site = 0;
-	for (; site < snapshot->site_count; site++) {
-		for (uint32_t i = 0; i < snapshot->sites[site].depth; i++)
-			sum += text[snapshot->sites[site].locations[i]];
-		if (sum > max_text)
-			break;
-	}
-	free(text);
-	return site;
-}
-
-void snapshot_draft_bound(struct snapshot *snapshot, uint64_t max_text)
-{
-	snapshot_finish(snapshot);
-	uint32_t kept = first_too_many(snapshot, max_text);
-	if (kept == snapshot->site_count)
-		return;
-	struct snapshot_site other = {0};
-	for (uint32_t i = kept; i < snapshot->site_count; i++) {
-		const struct snapshot_site *site = &snapshot->sites[i];
-		snapshot->quality.folded_samples += site->cumulative.samples;
-		snapshot->quality.folded_bytes += site->cumulative.bytes;
-		estimate_merge(&other.live, &site->live);
-		estimate_merge(&other.cumulative, &site->cumulative);
-	}
-	for (uint32_t i = 0; i < snapshot->sample_count; i++)
-		if (snapshot->samples[i].site > kept)
-			snapshot->samples[i].site = kept;
-	snapshot->sites[kept] = other;
-	snapshot->site_count = kept + 1;
-	snapshot_finish(snapshot);
-}
-
 struct snapshot *snapshot_draft_finish(struct snapshot_draft *draft, struct symbol_client *client)
 {
 	name_locations(draft, client);
 	name_modules(draft, client);
-	snapshot_draft_bound(draft->snapshot, SNAPSHOT_DRAFT_MAX_TEXT);
+	snapshot_bound(draft->snapshot, SNAPSHOT_BOUND_MAX_TEXT);
 	return TAKE(draft->snapshot);
 }

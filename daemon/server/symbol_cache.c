@@ -47,11 +47,7 @@ static struct symbol_cache_entry *find_or_add(struct symbol_cache *cache, uint64
 	struct symbol_cache_entry *entry = find(cache, offset);
 	if (entry)
 		return entry;
-	if (cache->count == cache->capacity) {
-		cache->capacity = cache->capacity ? cache->capacity * 2 : 16;
-		cache->entries =
-			alloc_resize(cache->entries, cache->capacity, sizeof(cache->entries[0]));
-	}
+	ALLOC_GROW(cache->entries, cache->capacity, cache->count);
 	hash_index_insert(&cache->index, hash_index_hash(&offset, sizeof(offset)), cache->count);
 	entry = &cache->entries[cache->count++];
 	*entry = (struct symbol_cache_entry){.offset = offset, .state = SYMBOL_CACHE_UNKNOWN};
@@ -103,11 +99,7 @@ static const char *intern(struct symbol_cache *cache, ProtobufCBinaryData name)
 
 static void add_line(struct symbol_cache *cache, const Spprof__V1__SymbolizerLine *line)
 {
-	if (cache->line_count == cache->line_capacity) {
-		cache->line_capacity = cache->line_capacity ? cache->line_capacity * 2 : 16;
-		cache->lines =
-			alloc_resize(cache->lines, cache->line_capacity, sizeof(cache->lines[0]));
-	}
+	ALLOC_GROW(cache->lines, cache->line_capacity, cache->line_count);
 	const char *function = intern(cache, line->function);
 	cache->lines[cache->line_count++] = (struct symbol_line){
 		.function = function,

@@ -51,11 +51,7 @@ static struct symbol_waits_need *need_of(
 	while (hash_index_next(&wait->by_file, &at, &position))
 		if (wait->needs[position].file == file)
 			return &wait->needs[position];
-	if (wait->need_count == wait->need_capacity) {
-		wait->need_capacity = wait->need_capacity ? wait->need_capacity * 2 : 16;
-		wait->needs =
-			alloc_resize(wait->needs, wait->need_capacity, sizeof(wait->needs[0]));
-	}
+	ALLOC_GROW(wait->needs, wait->need_capacity, wait->need_count);
 	hash_index_insert(&wait->by_file, hash, (uint32_t)wait->need_count);
 	file->pins++;
 	wait->needs[wait->need_count] = (struct symbol_waits_need){.file = file};

@@ -37,11 +37,7 @@ static void add_function(struct dwarf_functions *functions, Dwarf_Die *die)
 			break;
 	if (functions->ranges.count == ranges_before)
 		return;
-	if (functions->count == functions->capacity) {
-		functions->capacity = functions->capacity ? functions->capacity * 2 : 32;
-		functions->offsets = alloc_resize(
-			functions->offsets, functions->capacity, sizeof(functions->offsets[0]));
-	}
+	ALLOC_GROW(functions->offsets, functions->capacity, functions->count);
 	functions->offsets[functions->count++] = dwarf_dieoffset(die);
 }
 

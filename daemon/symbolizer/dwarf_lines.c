@@ -64,10 +64,7 @@ static struct dwarf_functions *functions_of(struct dwarf_lines *lines, Dwarf_Die
 	struct unit added = {.offset = offset};
 	if (dwarf_functions_new(&added.functions, unit) < 0)
 		return NULL;
-	if (lines->cached == lines->capacity) {
-		lines->capacity = lines->capacity ? lines->capacity * 2 : 16;
-		lines->cache = alloc_resize(lines->cache, lines->capacity, sizeof(lines->cache[0]));
-	}
+	ALLOC_GROW(lines->cache, lines->capacity, lines->cached);
 	hash_index_insert(&lines->by_offset, hash, lines->cached);
 	lines->cache[lines->cached++] = added;
 	return added.functions;

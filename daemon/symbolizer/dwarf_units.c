@@ -44,11 +44,7 @@ static void index_unit(struct dwarf_units *units, Dwarf_Die *unit)
 {
 	Dwarf_Addr base, start, end;
 	ptrdiff_t at = 0;
-	if (units->count == units->capacity) {
-		units->capacity = units->capacity ? units->capacity * 2 : 64;
-		units->offsets =
-			alloc_resize(units->offsets, units->capacity, sizeof(units->offsets[0]));
-	}
+	ALLOC_GROW(units->offsets, units->capacity, units->count);
 	while ((at = dwarf_ranges(unit, at, &base, &start, &end)) > 0)
 		if (!ranges_add(&units->ranges, start, end, units->count))
 			break;

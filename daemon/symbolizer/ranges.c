@@ -20,11 +20,7 @@ bool ranges_add(struct ranges *ranges, uint64_t start, uint64_t end, uint32_t va
 		return true;
 	if (ranges->count == RANGES_MAX)
 		return false;
-	if (ranges->count == ranges->capacity) {
-		ranges->capacity = ranges->capacity ? ranges->capacity * 2 : 16;
-		ranges->items =
-			alloc_resize(ranges->items, ranges->capacity, sizeof(ranges->items[0]));
-	}
+	ALLOC_GROW(ranges->items, ranges->capacity, ranges->count);
 	ranges->items[ranges->count++] = (struct range){start, end, 0, value};
 	return true;
 }

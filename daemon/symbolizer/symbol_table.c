@@ -67,11 +67,7 @@ static bool is_function(const char *name, const GElf_Sym *symbol, const GElf_Shd
 
 static void add(struct symbol_table *table, struct symbol symbol)
 {
-	if (table->count == table->capacity) {
-		table->capacity = table->capacity ? table->capacity * 2 : 64;
-		table->symbols =
-			alloc_resize(table->symbols, table->capacity, sizeof(table->symbols[0]));
-	}
+	ALLOC_GROW(table->symbols, table->capacity, table->count);
 	table->symbols[table->count++] = symbol;
 }
 

@@ -52,6 +52,8 @@ check-statistics: all
 integration_programs = \
 	tests/integration/test_daemon_attach \
 	tests/integration/test_daemon_clients \
+	tests/integration/test_daemon_hostile \
+	tests/integration/test_daemon_alone \
 	tests/integration/test_daemon_python
 unit_tests += $(integration_programs)
 integration_cppflags = $(test_cppflags) $(proto_cppflags)
@@ -59,7 +61,14 @@ integration_ldadd = libdaemonfixture.la libspproto.la $(CHECK_LIBS)
 
 tests_integration_test_daemon_attach_CPPFLAGS = $(integration_cppflags)
 tests_integration_test_daemon_attach_LDADD = $(integration_ldadd)
+tests_integration_test_daemon_clients_SOURCES = tests/integration/test_daemon_clients.c tests/integration/clients_fixture.h
 tests_integration_test_daemon_clients_CPPFLAGS = $(integration_cppflags)
 tests_integration_test_daemon_clients_LDADD = $(integration_ldadd)
+tests_integration_test_daemon_hostile_SOURCES = tests/integration/test_daemon_hostile.c tests/integration/clients_fixture.h
+tests_integration_test_daemon_hostile_CPPFLAGS = $(integration_cppflags)
+tests_integration_test_daemon_hostile_LDADD = $(integration_ldadd)
+tests_integration_test_daemon_alone_SOURCES = tests/integration/test_daemon_alone.c tests/integration/clients_fixture.h
+tests_integration_test_daemon_alone_CPPFLAGS = $(integration_cppflags)
+tests_integration_test_daemon_alone_LDADD = $(integration_ldadd)
 tests_integration_test_daemon_python_CPPFLAGS = $(integration_cppflags)
 tests_integration_test_daemon_python_LDADD = $(integration_ldadd)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "spprof/wire/record.h"
+#include "support/fake_segment.h"
 
 static void store(_Atomic uint64_t *word, uint64_t value)
 {
@@ -114,6 +115,21 @@ void fake_map_clear(struct fake_map *map, uint32_t slot)
 {
 	store(&map->slots[slot].key, WIRE_SLOT_TOMB);
 	store(&map->slots[slot].id_mark, 0);
+}
+
+void fake_map_publish(const struct fake_map *map, struct fake_segment *segment, uint32_t generation)
+{
+	struct wire_header *header = segment->header;
+
+	header->map_address = (uint64_t)(uintptr_t)map->slots;
+	header->stacks_address = (uint64_t)(uintptr_t)map->stacks;
+	header->blocks_address = (uint64_t)(uintptr_t)map->blocks;
+	header->stack_count = FAKE_MAP_STACKS;
+	header->block_count = FAKE_MAP_BLOCKS;
+	header->map_max_levels = map->levels;
+	header->generation = generation;
+	/* relaxed: see above */
+	atomic_store_explicit(&header->map_levels, map->levels, memory_order_relaxed);
 }
 
 int fake_map_read(const struct fake_map *map, uint64_t address, void *bytes, size_t size)

@@ -12,6 +12,8 @@
 #define FAKE_MAP_STACKS 256u
 #define FAKE_MAP_BLOCKS 4096u
 
+struct fake_segment;
+
 struct fake_map {
 	struct wire_slot *slots; /* owns; the start of one mapping with the two below */
 	struct wire_stack *stacks;
@@ -28,5 +30,8 @@ void fake_map_set(struct fake_map *map, uint32_t slot, uint64_t id, uint32_t mar
 	const uint64_t *frames, uint16_t frame_count);
 void fake_map_set_key(struct fake_map *map, uint32_t slot, uint64_t tag);
 void fake_map_clear(struct fake_map *map, uint32_t slot);
+/* The segment says where the map is, and which generation its marks are of. */
+void fake_map_publish(
+	const struct fake_map *map, struct fake_segment *segment, uint32_t generation);
 /* As the kernel would copy it: 0 or -EFAULT. */
 int fake_map_read(const struct fake_map *map, uint64_t address, void *bytes, size_t size);

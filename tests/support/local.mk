@@ -1,4 +1,5 @@
 # tests/support
+noinst_HEADERS += tests/support/adopt.h tests/support/lingering_socket.h tests/support/silent_helper.h
 noinst_HEADERS += tests/support/tap_main.h tests/support/own_segment.h tests/support/random.h \
 	tests/support/agent_view.h tests/support/tap_print.h
 EXTRA_DIST += tests/support/tap.py tests/support/tap_unittest.py

@@ -4,8 +4,10 @@ agent_test_ldadd = libagent.la $(CHECK_LIBS) -lm
 
 unit_tests += \
 	tests/unit/agent/test_sampler \
+	tests/unit/agent/test_sampler_interval \
 	tests/unit/agent/test_heap_map \
 	tests/unit/agent/test_stack_store \
+	tests/unit/agent/test_stack_store_bounds \
 	tests/unit/agent/test_bloom_filter \
 	tests/unit/agent/test_settings \
 	tests/unit/agent/test_reentry_guard \
@@ -14,15 +16,21 @@ unit_tests += \
 	tests/unit/agent/test_resync \
 	tests/unit/agent/test_audit
 
-tests_unit_agent_test_sampler_SOURCES = tests/unit/agent/test_sampler.c
+tests_unit_agent_test_sampler_SOURCES = tests/unit/agent/test_sampler.c tests/unit/agent/sampler_fixture.h
 tests_unit_agent_test_sampler_CPPFLAGS = $(agent_test_cppflags)
 tests_unit_agent_test_sampler_LDADD = $(agent_test_ldadd)
+tests_unit_agent_test_sampler_interval_SOURCES = tests/unit/agent/test_sampler_interval.c tests/unit/agent/sampler_fixture.h
+tests_unit_agent_test_sampler_interval_CPPFLAGS = $(agent_test_cppflags)
+tests_unit_agent_test_sampler_interval_LDADD = $(agent_test_ldadd)
 tests_unit_agent_test_heap_map_SOURCES = tests/unit/agent/test_heap_map.c
 tests_unit_agent_test_heap_map_CPPFLAGS = $(agent_test_cppflags)
 tests_unit_agent_test_heap_map_LDADD = $(agent_test_ldadd)
-tests_unit_agent_test_stack_store_SOURCES = tests/unit/agent/test_stack_store.c
+tests_unit_agent_test_stack_store_SOURCES = tests/unit/agent/test_stack_store.c tests/unit/agent/stack_store_fixture.h
 tests_unit_agent_test_stack_store_CPPFLAGS = $(agent_test_cppflags)
 tests_unit_agent_test_stack_store_LDADD = $(agent_test_ldadd)
+tests_unit_agent_test_stack_store_bounds_SOURCES = tests/unit/agent/test_stack_store_bounds.c tests/unit/agent/stack_store_fixture.h
+tests_unit_agent_test_stack_store_bounds_CPPFLAGS = $(agent_test_cppflags)
+tests_unit_agent_test_stack_store_bounds_LDADD = $(agent_test_ldadd)
 tests_unit_agent_test_bloom_filter_SOURCES = tests/unit/agent/test_bloom_filter.c
 tests_unit_agent_test_bloom_filter_CPPFLAGS = $(agent_test_cppflags)
 tests_unit_agent_test_bloom_filter_LDADD = $(agent_test_ldadd)

@@ -1,20 +1,8 @@
 /* The sampling rule: thresholds are exact exponentials rounded up, and every size is kept with
  * 1-exp(-s/T). */
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
-#include "sampler.h"
-#include "support/tap_main.h"
-
-#define SEED 20240229
-
-static void restart(uint64_t interval_bytes, uint64_t ceiling, uint64_t seed)
-{
-	struct sampler_settings settings = {
-		.interval_bytes = interval_bytes, .ceiling = ceiling, .seed = seed};
-
-	sampler_init(&settings);
-}
+#include "sampler_fixture.h"
 
 START_TEST(thresholds_have_the_interval_as_mean_and_standard_deviation)
 {
@@ -151,16 +139,6 @@ START_TEST(neighbouring_threads_generators_differ_and_are_never_zero)
 }
 END_TEST
 
-/* As the hooks do: the fast path subtracts, the slow one asks. */
-static bool allocate(struct thread_state *state, uint64_t size, uint64_t *interval_bytes)
-{
-	if (size < state->countdown) {
-		state->countdown -= size;
-		return false;
-	}
-	return sampler_cross(state, size, interval_bytes);
-}
-
 static void check_rate(uint64_t interval, uint64_t size, int allocations)
 {
 	struct thread_state state = {0};
@@ -254,193 +232,6 @@ START_TEST(skipping_draws_anew_when_it_goes_on)
 }
 END_TEST
 
-START_TEST(the_brake_doubles_the_interval_and_samples_say_which_they_were_drawn_under)
-{
-	struct thread_state state = {0};
-	uint64_t used = 0;
-
-	restart(1024, 100, SEED);
-	uint64_t before = sampler_interval();
-	while (!allocate(&state, 64, &used))
-		;
-	ck_assert_uint_eq(used, before);
-	for (int i = 0; i <= 100; i++)
-		sampler_brake(UINT64_C(5000000000) + i, 0);
-	ck_assert_uint_eq(sampler_interval(), 2 * before);
-	while (!allocate(&state, 64, &used))
-		;
-	/* The point was drawn before the brake: it keeps its T, unless a slow entry came in
-	 * between. */
-	ck_assert(used == before || used == 2 * before);
-	while (!allocate(&state, 64, &used))
-		;
-	ck_assert_uint_eq(used, 2 * before);
-}
-END_TEST
-
-START_TEST(the_rate_below_the_ceiling_leaves_the_interval_alone)
-{
-	restart(1024, 100, SEED);
-	uint64_t before = sampler_interval();
-
-	for (uint64_t second = 10; second < 20; second++)
-		for (int i = 0; i < 90; i++)
-			sampler_brake(second * 1000000000 + i, 0);
-	ck_assert_uint_eq(sampler_interval(), before);
-}
-END_TEST
-
-START_TEST(a_crowded_map_doubles_the_interval_once_a_second)
-{
-	restart(1024, 0, SEED);
-	uint64_t before = sampler_interval();
-
-	for (int i = 0; i < 1000; i++)
-		sampler_brake(UINT64_C(100000000000) + i, 1000 + i);
-	ck_assert_uint_eq(sampler_interval(), 2 * before);
-}
-END_TEST
-
-START_TEST(a_map_that_stays_crowded_and_fills_no_more_doubles_no_more)
-{
-	restart(1024, 0, SEED);
-	uint64_t now = UINT64_C(100000000000);
-
-	for (int second = 0; second < 100; second++)
-		sampler_brake(now += 1000000001, 1000);
-	ck_assert_uint_eq(sampler_interval(), 2 * 1024);
-	for (int second = 0; second < 4; second++)
-		sampler_brake(now += 1000000001, 1001 + second);
-	ck_assert_uint_eq(sampler_interval(), 32 * 1024);
-	/* What was freed gives it back, by ticks alone and without a ceiling, too. */
-	for (int second = 0; second < 40; second++)
-		sampler_look(now += 1000000001, 0);
-	ck_assert_uint_eq(sampler_interval(), 1024);
-}
-END_TEST
-
-START_TEST(intervals_set_by_many_threads_leave_the_last_one_in_force)
-{
-	restart(1024, 1, SEED);
-	sampler_set_interval(4096);
-	sampler_brake(UINT64_C(1000000000000), 0);
-	sampler_brake(UINT64_C(1000000000000), 0);
-	ck_assert_uint_eq(sampler_interval(), 8192);
-	sampler_set_interval(4096); /* wanted already: the brake holds */
-	ck_assert_uint_eq(sampler_interval(), 8192);
-	sampler_set_interval(2048);
-	ck_assert_uint_eq(sampler_interval(), 2048);
-	sampler_set_interval(4096);
-	ck_assert_uint_eq(sampler_interval(), 4096);
-}
-END_TEST
-
-START_TEST(a_burst_that_is_over_gives_the_interval_back)
-{
-	restart(1024, 100, SEED);
-	uint64_t now = UINT64_C(5000000000);
-	for (int i = 0; i <= 4 * 101; i++)
-		sampler_brake(now + (uint64_t)i, 0);
-	ck_assert_uint_eq(sampler_interval(), 16 * 1024);
-	/* A rate between a quarter of the ceiling and the ceiling is what the brake is for: it
-	 * stays. */
-	for (int window = 0; window < 20; window++)
-		for (int i = 0; i < 50; i++)
-			sampler_brake(now += 20000000, 0);
-	ck_assert_uint_eq(sampler_interval(), 16 * 1024);
-	for (int window = 0; window < 40; window++)
-		sampler_brake(now += 1000000000, 0);
-	ck_assert_uint_eq(sampler_interval(), 1024);
-}
-END_TEST
-
-START_TEST(a_crowded_map_does_not_give_it_back)
-{
-	restart(1024, 100, SEED);
-	uint64_t now = UINT64_C(5000000000);
-	for (uint64_t window = 0; window < 10; window++)
-		sampler_brake(now += 1000000000, 1000 + window);
-	ck_assert_uint_eq(sampler_interval(), 1024 << 10);
-	for (int window = 0; window < 10; window++)
-		sampler_look(now += 1000000000, 500);
-	ck_assert_uint_eq(sampler_interval(), 1024 << 10);
-}
-END_TEST
-
-START_TEST(an_interval_set_at_run_time_reaches_a_thread_within_a_tick)
-{
-	struct thread_state state = {0};
-	uint64_t used = 0, allocated = 0;
-
-	restart(SAMPLER_MAX_INTERVAL, 0, SEED);
-	ck_assert(!allocate(&state, 1, &used));
-	sampler_set_interval(4096);
-	ck_assert_uint_eq(sampler_interval(), 4096);
-	for (; !allocate(&state, 64, &used); allocated += 64)
-		ck_assert_uint_le(allocated, SAMPLER_TICK + 64 * 4096);
-	ck_assert_uint_eq(used, 4096);
-	sampler_set_interval(0);
-	ck_assert_uint_eq(sampler_interval(), SAMPLER_MAX_INTERVAL);
-}
-END_TEST
-
-START_TEST(a_tick_can_be_made_shorter_without_touching_the_rate)
-{
-	struct thread_state state = {0};
-	uint64_t used;
-	int sampled = 0, ticks = 0;
-
-	restart(256 << 10, 0, SEED);
-	sampler_set_tick(SAMPLER_TICK_OPEN);
-	for (int i = 0; i < 10000000; i++) {
-		bool slow = state.countdown <= 100;
-		bool hit = allocate(&state, 100, &used);
-
-		sampled += hit;
-		ticks += slow && !hit;
-	}
-	double p = -expm1(-100.0 / (256 << 10)), n = 1e7;
-	ck_assert_double_eq_tol(sampled, p * n, 4 * sqrt(p * n));
-	ck_assert_int_ge(ticks, (int)(0.9 * n * 100 / SAMPLER_TICK_OPEN));
-}
-END_TEST
-
-START_TEST(estimates_stay_unbiased_while_the_interval_changes)
-{
-	enum { ROUNDS = 400, ALLOCATIONS = 20000 };
-	const uint64_t size = 200;
-	double estimate = 0, variance = 0;
-
-	restart(1 << 10, 1, SEED);
-	struct thread_state state = {0};
-	for (int round = 0; round < ROUNDS; round++) {
-		uint64_t used, now = UINT64_C(1000000000000) + (uint64_t)round;
-
-		switch (round % 5) {
-		case 0: /* the brake doubles */
-			sampler_brake(now, 0);
-			sampler_brake(now, 0);
-			break;
-		case 2:
-			sampler_set_interval(256 << (round / 5 % 8));
-			break;
-		case 4:
-			sampler_set_interval(1 << 20);
-			break;
-		}
-		for (int i = 0; i < ALLOCATIONS; i++)
-			if (allocate(&state, size, &used)) {
-				double p = -expm1(-(double)size / (double)used);
-
-				estimate += size / p;
-				variance += size * size * (1 - p) / p / p;
-			}
-	}
-	double truth = (double)ROUNDS * ALLOCATIONS * size;
-	ck_assert_double_eq_tol(estimate, truth, 4 * sqrt(variance));
-}
-END_TEST
-
 START_TEST(forked_siblings_draw_different_points)
 {
 	enum { PAIRS = 2000 };
@@ -484,37 +275,25 @@ END_TEST
 
 static Suite *make_suite(void)
 {
-	Suite *suite = suite_create("sampler");
-	TCase *rule = tcase_create("rule");
-
-	tcase_set_timeout(rule, 60);
-	tcase_add_test(rule, thresholds_have_the_interval_as_mean_and_standard_deviation);
-	tcase_add_test(rule, thresholds_pass_a_kolmogorov_smirnov_test_against_the_exponential);
-	tcase_add_test(rule, small_thresholds_are_rounded_up_exactly);
-	tcase_add_test(rule, successive_thresholds_are_uncorrelated);
-	tcase_add_test(rule, generators_bytes_are_equidistributed);
-	tcase_add_test(rule, neighbouring_threads_generators_differ_and_are_never_zero);
-	tcase_add_test(rule, every_size_is_kept_with_its_probability);
-	tcase_add_test(rule, intervals_beyond_the_service_chunk_keep_their_rate);
-	tcase_add_test(rule, a_threads_first_allocation_is_not_special);
-	tcase_add_test(rule, zero_bytes_are_never_sampled);
-	tcase_add_test(rule, a_tick_comes_at_least_once_per_chunk);
-	tcase_add_test(rule, skipping_draws_anew_when_it_goes_on);
-	tcase_add_test(
-		rule, the_brake_doubles_the_interval_and_samples_say_which_they_were_drawn_under);
-	tcase_add_test(rule, the_rate_below_the_ceiling_leaves_the_interval_alone);
-	tcase_add_test(rule, a_crowded_map_doubles_the_interval_once_a_second);
-	tcase_add_test(rule, a_map_that_stays_crowded_and_fills_no_more_doubles_no_more);
-	tcase_add_test(rule, intervals_set_by_many_threads_leave_the_last_one_in_force);
-	tcase_add_test(rule, a_burst_that_is_over_gives_the_interval_back);
-	tcase_add_test(rule, a_crowded_map_does_not_give_it_back);
-	tcase_add_test(rule, an_interval_set_at_run_time_reaches_a_thread_within_a_tick);
-	tcase_add_test(rule, a_tick_can_be_made_shorter_without_touching_the_rate);
-	tcase_add_test(rule, estimates_stay_unbiased_while_the_interval_changes);
-	tcase_add_test(rule, forked_siblings_draw_different_points);
-	tcase_add_test(rule, weights_of_lost_samples_are_within_two_percent);
-	suite_add_tcase(suite, rule);
-	return suite;
+	Suite *s = suite_create("sampler");
+	TCase *t = tcase_create("sampler");
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, thresholds_have_the_interval_as_mean_and_standard_deviation);
+	tcase_add_test(t, thresholds_pass_a_kolmogorov_smirnov_test_against_the_exponential);
+	tcase_add_test(t, small_thresholds_are_rounded_up_exactly);
+	tcase_add_test(t, successive_thresholds_are_uncorrelated);
+	tcase_add_test(t, generators_bytes_are_equidistributed);
+	tcase_add_test(t, neighbouring_threads_generators_differ_and_are_never_zero);
+	tcase_add_test(t, every_size_is_kept_with_its_probability);
+	tcase_add_test(t, intervals_beyond_the_service_chunk_keep_their_rate);
+	tcase_add_test(t, a_threads_first_allocation_is_not_special);
+	tcase_add_test(t, zero_bytes_are_never_sampled);
+	tcase_add_test(t, a_tick_comes_at_least_once_per_chunk);
+	tcase_add_test(t, skipping_draws_anew_when_it_goes_on);
+	tcase_add_test(t, forked_siblings_draw_different_points);
+	tcase_add_test(t, weights_of_lost_samples_are_within_two_percent);
+	suite_add_tcase(s, t);
+	return s;
 }
 
 TAP_MAIN(make_suite)

@@ -31,9 +31,15 @@ tests_unit_clients_test_api_client_LDADD = $(clients_test_ldadd)
 
 unit_tests += tests/unit/clients/test_spprofctl
 tests_unit_clients_test_spprofctl_SOURCES = \
-	tests/unit/clients/test_spprofctl.c $(clients_fake_server) $(clients_program)
+	tests/unit/clients/test_spprofctl.c tests/unit/clients/spprofctl_fixture.h $(clients_fake_server) $(clients_program)
 tests_unit_clients_test_spprofctl_CPPFLAGS = $(clients_test_cppflags)
 tests_unit_clients_test_spprofctl_LDADD = $(clients_test_ldadd)
+
+unit_tests += tests/unit/clients/test_spprofctl_snapshot
+tests_unit_clients_test_spprofctl_snapshot_SOURCES = \
+	tests/unit/clients/test_spprofctl_snapshot.c tests/unit/clients/spprofctl_fixture.h $(clients_fake_server) $(clients_program)
+tests_unit_clients_test_spprofctl_snapshot_CPPFLAGS = $(clients_test_cppflags)
+tests_unit_clients_test_spprofctl_snapshot_LDADD = $(clients_test_ldadd)
 
 unit_tests += tests/unit/clients/test_preload
 tests_unit_clients_test_preload_CPPFLAGS = $(clients_test_cppflags)

@@ -1,179 +1,9 @@
-/* spprofctl as its users meet it, against a fake server: what it prints, what it asks for, how it
- * ends. */
+/* spprofctl as its users meet it: misuse, refusals, and the commands that answer at once. */
 #include "config.h"
-
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
 #include "ctl/ctl.h"
-#include "support/tap_main.h"
-#include "unit/clients/fake_server.h"
-#include "unit/clients/program.h"
-
-enum {
-	PID_OK = 100,
-	PID_REFUSED = 200, /* + code */
-	PID_HANG_UP = 300,
-	PID_NONSENSE = 301,
-};
-
-static char *dir;
-static struct program result;
-
-static void answer_list(int fd, bool include_exited)
-{
-	Spprof__V1__Estimate live = {PROTOBUF_C_MESSAGE_INIT(&spprof__v1__estimate__descriptor),
-		3 << 20, 2 << 20, 4 << 20, 1234};
-	Spprof__V1__Process first = SPPROF__V1__PROCESS__INIT, second = first, gone = first;
-	first.pid = 4711;
-	first.comm = (char *)"server";
-	first.command_line = (char *)"/opt/server --flag";
-	first.state = SPPROF__V1__PROCESS__STATE__ATTACHED;
-	first.interval_bytes = 512 << 10;
-	first.live_bytes = &live;
-	second.pid = 4712;
-	second.comm = (char *)"evil\x1b[2J\"\\";
-	second.state = SPPROF__V1__PROCESS__STATE__LOST;
-	second.unconfirmed = true;
-	second.note = (char *)"closed its descriptors";
-	gone.pid = 4713;
-	gone.comm = (char *)"gone";
-	gone.state = SPPROF__V1__PROCESS__STATE__EXITED;
-	Spprof__V1__Process *processes[] = {&first, &second, &gone};
-	Spprof__V1__ListResponse list = SPPROF__V1__LIST_RESPONSE__INIT;
-	Spprof__V1__Response response = SPPROF__V1__RESPONSE__INIT;
-	list.processes = processes;
-	list.n_processes = include_exited ? 3 : 2;
-	response.kind_case = SPPROF__V1__RESPONSE__KIND_LIST;
-	response.list = &list;
-	fake_server_send(fd, &response);
-}
-
-static void answer_stats(int fd, int32_t pid)
-{
-	Spprof__V1__Counter lost = SPPROF__V1__COUNTER__INIT, drops = lost;
-	lost.name = (char *)"lost_birth_ring_full_bytes";
-	lost.value = 1536;
-	lost.help = (char *)"stood for by samples that found no room";
-	drops.name = (char *)"ring_drops";
-	drops.value = 3;
-	Spprof__V1__Counter *counters[] = {&lost, &drops};
-	Spprof__V1__Estimate live = {PROTOBUF_C_MESSAGE_INIT(&spprof__v1__estimate__descriptor),
-		3 << 20, 2 << 20, 4 << 20, 1234};
-	Spprof__V1__Process process = SPPROF__V1__PROCESS__INIT;
-	process.pid = pid;
-	Spprof__V1__StatsResponse stats = SPPROF__V1__STATS_RESPONSE__INIT;
-	Spprof__V1__Response response = SPPROF__V1__RESPONSE__INIT;
-	stats.process = pid ? &process : NULL;
-	stats.counters = counters;
-	stats.n_counters = 2;
-	stats.live_bytes = pid ? &live : NULL;
-	Spprof__V1__CaptureModule module = SPPROF__V1__CAPTURE_MODULE__INIT, *modules[] = {&module};
-	Spprof__V1__Capture capture = SPPROF__V1__CAPTURE__INIT;
-	module.path = (char *)"/lib/odd.so";
-	module.no_info = 12;
-	capture.confidence = SPPROF__V1__CAPTURE__CONFIDENCE__MEDIUM;
-	capture.recommendation = (char *)"build /lib/odd.so anew";
-	capture.truncated_percent = 12.5;
-	capture.audited = 40;
-	capture.agreement_percent = 100;
-	capture.modules = modules;
-	capture.n_modules = 1;
-	stats.capture = pid ? &capture : NULL;
-	response.kind_case = SPPROF__V1__RESPONSE__KIND_STATS;
-	response.stats = &stats;
-	fake_server_send(fd, &response);
-}
-
-/* Tells what it was asked for, so that tests can see it in the output. */
-static void answer_snapshot(int fd, const Spprof__V1__SnapshotRequest *request)
-{
-	char text[256];
-	snprintf(text, sizeof(text),
-		"format=%d top=%" PRIu32 " depth=%" PRIu32 " width=%" PRIu32
-		" color=%d cumulative=%d timeout=%" PRIu32 "\n",
-		(int)request->format, request->top, request->depth, request->width, request->color,
-		request->cumulative, request->timeout_ms);
-	fake_server_send_snapshot(fd, text, 3);
-}
-
-static int answer_pid(int fd, int32_t pid, const Spprof__V1__Request *request)
-{
-	if (pid == PID_HANG_UP)
-		return -1;
-	if (pid == PID_NONSENSE)
-		return fake_server_send_bytes(fd, "GET / HTTP/1.0\r\n", 16);
-	if (pid >= PID_REFUSED)
-		return fake_server_send_error(
-			fd, (Spprof__V1__Error__Code)(pid - PID_REFUSED), "the daemon's\nreason");
-	if (request->kind_case == SPPROF__V1__REQUEST__KIND_STATS)
-		answer_stats(fd, pid);
-	else
-		answer_snapshot(fd, request->snapshot);
-	return 0;
-}
-
-static int answer(int fd, const Spprof__V1__Request *request, void *data)
-{
-	(void)data;
-	switch (request->kind_case) {
-	case SPPROF__V1__REQUEST__KIND_LIST:
-		answer_list(fd, request->list->include_exited);
-		return 0;
-	case SPPROF__V1__REQUEST__KIND_PING:
-		return fake_server_send_ping(fd);
-	case SPPROF__V1__REQUEST__KIND_STATS:
-		return answer_pid(fd, request->stats->pid, request);
-	default:
-		return answer_pid(fd, request->snapshot->pid, request);
-	}
-}
-
-static void setup(void)
-{
-	static const char *const variables[] = {"SPPROF_RATE", "SPPROF_LIBDIR", "SPPROF_BINDIR",
-		"XDG_RUNTIME_DIR", "NO_COLOR", "LD_PRELOAD"};
-	for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
-		unsetenv(variables[i]);
-	setenv("TERM", "xterm", 1);
-	setenv("LC_ALL", "C.UTF-8", 1);
-	dir = fake_server_make_dir();
-	setenv("SPPROF_SOCKET", dir, 1);
-	fake_server_start(fake_server_new(dir, answer, NULL));
-}
-
-static void teardown(void)
-{
-	program_deinit(&result);
-	char command[128];
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	ck_assert_int_eq(system(command), 0);
-	free(dir);
-}
-
-static const char *path_of(const char *name)
-{
-	static char path[128];
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return path;
-}
-
-static void assert_has(const char *text, const char *part)
-{
-	ck_assert_msg(strstr(text, part), "no '%s' in: %s", part, text);
-}
-
-static void assert_one_line(const char *text)
-{
-	const char *newline = strchr(text, '\n');
-	ck_assert_msg(newline && !newline[1], "not one line: %s", text);
-}
-
-#define RUN(...) program_run(&result, "spprofctl", __VA_ARGS__, NULL)
+#include "spprofctl_fixture.h"
 
 static const char *const misuses[][5] = {
 	{"frobnicate"},
@@ -367,91 +197,6 @@ START_TEST(stats_of_a_process_are_estimates_and_counters)
 }
 END_TEST
 
-START_TEST(a_snapshot_asks_for_what_the_options_say)
-{
-	RUN("snapshot", "100");
-	ck_assert_int_eq(result.exit_code, CTL_OK);
-	ck_assert_str_eq(
-		result.out, "format=0 top=20 depth=3 width=0 color=0 cumulative=0 timeout=0\n");
-	RUN("snapshot", "100", "-f", "collapsed", "--top", "3", "--depth=2", "--cumulative",
-		"--timeout", "30");
-	ck_assert_str_eq(
-		result.out, "format=3 top=3 depth=2 width=0 color=0 cumulative=1 timeout=30000\n");
-}
-END_TEST
-
-static void run_in_terminal(const char *const argv[])
-{
-	result.terminal = true;
-	result.err_fd = 0;
-	program_start(&result, argv);
-	program_wait(&result);
-}
-
-START_TEST(text_fits_the_terminal_and_has_colours_unless_refused)
-{
-	static const char *const argv[] = {"spprofctl", "snapshot", "100", NULL};
-	run_in_terminal(argv);
-	ck_assert_str_eq(
-		result.out, "format=0 top=20 depth=3 width=60 color=1 cumulative=0 timeout=0\n");
-	setenv("NO_COLOR", "1", 1);
-	run_in_terminal(argv);
-	assert_has(result.out, "width=60 color=0");
-	unsetenv("NO_COLOR");
-	setenv("TERM", "dumb", 1);
-	run_in_terminal(argv);
-	assert_has(result.out, "color=0");
-}
-END_TEST
-
-START_TEST(a_table_fits_the_terminal)
-{
-	run_in_terminal((const char *const[]){"spprofctl", "stats", "100", NULL});
-	assert_has(result.out, "lost_birth_ring_full_bytes 1.50 KiB stood for by");
-	ck_assert_ptr_null(strstr(result.out, "that found no room"));
-}
-END_TEST
-
-START_TEST(binary_formats_are_kept_from_terminals)
-{
-	run_in_terminal((const char *const[]){"spprofctl", "snapshot", "100", "-f", "pprof", NULL});
-	ck_assert_int_eq(result.exit_code, CTL_USAGE);
-	ck_assert_str_eq(result.out, "");
-	assert_one_line(result.err);
-	assert_has(result.err, "-o FILE");
-}
-END_TEST
-
-START_TEST(a_file_s_suffix_chooses_the_format_and_the_option_overrules_it)
-{
-	RUN("snapshot", "100", "-o", path_of("a.pb.gz"));
-	ck_assert_int_eq(result.exit_code, CTL_OK);
-	ck_assert_str_eq(result.out, "");
-	FILE *file = fopen(path_of("a.pb.gz"), "r");
-	char text[128] = {0};
-	ck_assert_ptr_nonnull(fgets(text, sizeof(text), file));
-	fclose(file);
-	assert_has(text, "format=2");
-	RUN("snapshot", "100", "-f", "text", "-o", path_of("b.pb.gz"));
-	file = fopen(path_of("b.pb.gz"), "r");
-	ck_assert_ptr_nonnull(fgets(text, sizeof(text), file));
-	fclose(file);
-	assert_has(text, "format=0");
-}
-END_TEST
-
-START_TEST(a_place_that_cannot_take_the_file_is_exit_code_1)
-{
-	RUN("snapshot", "100", "-o", "/nonexistent/heap.json");
-	ck_assert_int_eq(result.exit_code, CTL_FAILED);
-	assert_one_line(result.err);
-	assert_has(result.err, "/nonexistent/heap.json");
-	RUN("snapshot", "100", "-f", "json", "-o", "/dev/full");
-	ck_assert_int_eq(result.exit_code, CTL_FAILED);
-	assert_has(result.err, "No space left");
-}
-END_TEST
-
 START_TEST(version_names_the_daemon_that_answers)
 {
 	RUN("version");
@@ -514,36 +259,30 @@ END_TEST
 
 static Suite *suite(void)
 {
-	Suite *suite = suite_create("clients/ctl/spprofctl");
-	TCase *tcase = tcase_create("spprofctl");
-	tcase_set_timeout(tcase, 60);
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_loop_test(tcase, misuse_is_one_line_on_stderr_and_exit_code_2, 0,
+	Suite *s = suite_create("clients/ctl/spprofctl");
+	TCase *t = tcase_create("clients/ctl/spprofctl");
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_loop_test(t, misuse_is_one_line_on_stderr_and_exit_code_2, 0,
 		sizeof(misuses) / sizeof(misuses[0]));
-	tcase_add_test(tcase, no_command_is_misuse);
-	tcase_add_loop_test(tcase, help_is_the_same_both_ways_and_goes_to_stdout, 0,
+	tcase_add_test(t, no_command_is_misuse);
+	tcase_add_loop_test(t, help_is_the_same_both_ways_and_goes_to_stdout, 0,
 		sizeof(commands) / sizeof(commands[0]));
-	tcase_add_loop_test(tcase, refusals_become_exit_codes_with_the_daemon_s_words, 0, 6);
-	tcase_add_test(tcase, no_daemon_is_exit_code_4);
-	tcase_add_test(tcase, a_daemon_that_is_not_for_us_is_exit_code_5);
-	tcase_add_loop_test(tcase, a_daemon_that_hangs_up_or_babbles_is_exit_code_1, PID_HANG_UP,
-		PID_NONSENSE + 1);
-	tcase_add_test(tcase, a_list_is_a_table_with_harmless_names);
-	tcase_add_test(tcase, a_list_leaves_out_what_is_not_known);
-	tcase_add_test(tcase, a_list_can_be_json);
-	tcase_add_test(tcase, stats_of_a_process_are_estimates_and_counters);
-	tcase_add_test(tcase, a_snapshot_asks_for_what_the_options_say);
-	tcase_add_test(tcase, text_fits_the_terminal_and_has_colours_unless_refused);
-	tcase_add_test(tcase, a_table_fits_the_terminal);
-	tcase_add_test(tcase, binary_formats_are_kept_from_terminals);
-	tcase_add_test(tcase, a_file_s_suffix_chooses_the_format_and_the_option_overrules_it);
-	tcase_add_test(tcase, a_place_that_cannot_take_the_file_is_exit_code_1);
-	tcase_add_test(tcase, version_names_the_daemon_that_answers);
-	tcase_add_test(tcase, env_prints_what_a_shell_can_eval);
-	tcase_add_test(tcase, env_without_an_agent_is_an_error);
-	tcase_add_test(tcase, env_without_a_daemon_says_so_and_goes_on);
-	suite_add_tcase(suite, tcase);
-	return suite;
+	tcase_add_loop_test(t, refusals_become_exit_codes_with_the_daemon_s_words, 0, 6);
+	tcase_add_test(t, no_daemon_is_exit_code_4);
+	tcase_add_test(t, a_daemon_that_is_not_for_us_is_exit_code_5);
+	tcase_add_loop_test(
+		t, a_daemon_that_hangs_up_or_babbles_is_exit_code_1, PID_HANG_UP, PID_NONSENSE + 1);
+	tcase_add_test(t, a_list_is_a_table_with_harmless_names);
+	tcase_add_test(t, a_list_leaves_out_what_is_not_known);
+	tcase_add_test(t, a_list_can_be_json);
+	tcase_add_test(t, stats_of_a_process_are_estimates_and_counters);
+	tcase_add_test(t, version_names_the_daemon_that_answers);
+	tcase_add_test(t, env_prints_what_a_shell_can_eval);
+	tcase_add_test(t, env_without_an_agent_is_an_error);
+	tcase_add_test(t, env_without_a_daemon_says_so_and_goes_on);
+	suite_add_tcase(s, t);
+	return s;
 }
 
 TAP_MAIN(suite)

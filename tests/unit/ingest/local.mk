@@ -7,12 +7,34 @@ tests_unit_ingest_test_record_decode_CPPFLAGS = $(ingest_test_cppflags)
 tests_unit_ingest_test_record_decode_LDADD = $(ingest_test_ldadd)
 
 unit_tests += tests/unit/ingest/test_ring_consumer
+tests_unit_ingest_test_ring_consumer_SOURCES = tests/unit/ingest/test_ring_consumer.c tests/unit/ingest/consumer_fixture.h
 tests_unit_ingest_test_ring_consumer_CPPFLAGS = $(ingest_test_cppflags)
 tests_unit_ingest_test_ring_consumer_LDADD = $(ingest_test_ldadd)
 
+unit_tests += tests/unit/ingest/test_ring_consumer_rounds
+tests_unit_ingest_test_ring_consumer_rounds_SOURCES = tests/unit/ingest/test_ring_consumer_rounds.c tests/unit/ingest/consumer_fixture.h
+tests_unit_ingest_test_ring_consumer_rounds_CPPFLAGS = $(ingest_test_cppflags)
+tests_unit_ingest_test_ring_consumer_rounds_LDADD = $(ingest_test_ldadd)
+
+unit_tests += tests/unit/ingest/test_ring_consumer_damage
+tests_unit_ingest_test_ring_consumer_damage_SOURCES = tests/unit/ingest/test_ring_consumer_damage.c tests/unit/ingest/consumer_fixture.h
+tests_unit_ingest_test_ring_consumer_damage_CPPFLAGS = $(ingest_test_cppflags)
+tests_unit_ingest_test_ring_consumer_damage_LDADD = $(ingest_test_ldadd)
+
+unit_tests += tests/unit/ingest/test_ring_consumer_random
+tests_unit_ingest_test_ring_consumer_random_SOURCES = tests/unit/ingest/test_ring_consumer_random.c tests/unit/ingest/consumer_fixture.h
+tests_unit_ingest_test_ring_consumer_random_CPPFLAGS = $(ingest_test_cppflags)
+tests_unit_ingest_test_ring_consumer_random_LDADD = $(ingest_test_ldadd)
+
 unit_tests += tests/unit/ingest/test_segment_map
+tests_unit_ingest_test_segment_map_SOURCES = tests/unit/ingest/test_segment_map.c tests/unit/ingest/segment_map_fixture.h
 tests_unit_ingest_test_segment_map_CPPFLAGS = $(ingest_test_cppflags)
 tests_unit_ingest_test_segment_map_LDADD = $(ingest_test_ldadd)
+
+unit_tests += tests/unit/ingest/test_segment_map_refusals
+tests_unit_ingest_test_segment_map_refusals_SOURCES = tests/unit/ingest/test_segment_map_refusals.c tests/unit/ingest/segment_map_fixture.h
+tests_unit_ingest_test_segment_map_refusals_CPPFLAGS = $(ingest_test_cppflags)
+tests_unit_ingest_test_segment_map_refusals_LDADD = $(ingest_test_ldadd)
 
 unit_tests += tests/unit/ingest/test_map_reader
 tests_unit_ingest_test_map_reader_CPPFLAGS = $(ingest_test_cppflags)

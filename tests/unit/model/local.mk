@@ -31,8 +31,23 @@ tests_unit_model_test_gamma_CPPFLAGS = $(model_test_cppflags)
 tests_unit_model_test_gamma_LDADD = libspmodel.la $(model_test_ldadd)
 
 unit_tests += tests/unit/model/test_heap_model
+tests_unit_model_test_heap_model_SOURCES = tests/unit/model/test_heap_model.c tests/unit/model/heap_fixture.h
 tests_unit_model_test_heap_model_CPPFLAGS = $(model_test_cppflags)
 tests_unit_model_test_heap_model_LDADD = libspmodel.la $(model_test_ldadd)
+
+unit_tests += tests/unit/model/test_heap_model_resync
+tests_unit_model_test_heap_model_resync_SOURCES = tests/unit/model/test_heap_model_resync.c tests/unit/model/heap_fixture.h
+tests_unit_model_test_heap_model_resync_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_heap_model_resync_LDADD = libspmodel.la $(model_test_ldadd)
+
+unit_tests += tests/unit/model/test_heap_model_rules
+tests_unit_model_test_heap_model_rules_SOURCES = tests/unit/model/test_heap_model_rules.c tests/unit/model/heap_fixture.h
+tests_unit_model_test_heap_model_rules_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_heap_model_rules_LDADD = libspmodel.la $(model_test_ldadd)
+
+unit_tests += tests/unit/model/test_death_memory
+tests_unit_model_test_death_memory_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_death_memory_LDADD = libspmodel.la $(model_test_ldadd)
 
 unit_tests += tests/unit/model/test_death_log
 tests_unit_model_test_death_log_CPPFLAGS = $(model_test_cppflags)
@@ -45,6 +60,10 @@ tests_unit_model_test_snapshot_LDADD = libspmodel.la $(model_test_ldadd)
 unit_tests += tests/unit/model/test_stack_table
 tests_unit_model_test_stack_table_CPPFLAGS = $(model_test_cppflags)
 tests_unit_model_test_stack_table_LDADD = libspmodel.la $(model_test_ldadd)
+
+unit_tests += tests/unit/model/test_snapshot_bound
+tests_unit_model_test_snapshot_bound_CPPFLAGS = $(model_test_cppflags)
+tests_unit_model_test_snapshot_bound_LDADD = libspmodel.la $(model_test_ldadd)
 
 unit_tests += tests/unit/model/test_snapshot_merge
 tests_unit_model_test_snapshot_merge_CPPFLAGS = $(model_test_cppflags)

@@ -25,6 +25,24 @@ START_TEST(zero_bytes_still_yield_a_pointer)
 }
 END_TEST
 
+START_TEST(what_grows_has_room_for_one_more_and_doubles)
+{
+	_cleanup_free_ uint64_t *items = NULL;
+	uint32_t room = 0, grown = 0;
+	for (uint32_t count = 0; count < 1000; count++) {
+		uint32_t before = room;
+		ALLOC_GROW(items, room, count);
+		ck_assert_uint_gt(room, count);
+		grown += room != before;
+		items[count] = count;
+	}
+	for (uint32_t i = 0; i < 1000; i++)
+		ck_assert_uint_eq(items[i], i);
+	ck_assert_uint_eq(room, 1024);
+	ck_assert_uint_eq(grown, 7);
+}
+END_TEST
+
 static char *make(void)
 {
 	_cleanup_free_ char *s = alloc_strdup("kept");
@@ -50,6 +68,7 @@ static Suite *suite(void)
 	TCase *t = tcase_create("alloc");
 	tcase_add_test(t, zeroed_memory_is_zero_and_strdup_copies);
 	tcase_add_test(t, zero_bytes_still_yield_a_pointer);
+	tcase_add_test(t, what_grows_has_room_for_one_more_and_doubles);
 	tcase_add_test(t, take_hands_over_what_cleanup_would_have_freed);
 	tcase_add_test_raise_signal(t, an_impossible_size_ends_the_process, SIGABRT);
 	suite_add_tcase(s, t);

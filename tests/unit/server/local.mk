@@ -44,10 +44,23 @@ tests_unit_server_fake_symbolizer_old_CPPFLAGS = $(server_test_cppflags) -DFAKE_
 tests_unit_server_fake_symbolizer_old_LDADD = libspproto.la libspbase.la
 
 unit_tests += tests/unit/server/test_symbol_client
-tests_unit_server_test_symbol_client_SOURCES = tests/unit/server/test_symbol_client.c \
+tests_unit_server_test_symbol_client_SOURCES = \
+	tests/unit/server/test_symbol_client.c tests/unit/server/symbol_client_fixture.h \
 	tests/unit/symbolizer/places.c tests/unit/symbolizer/places.h
 tests_unit_server_test_symbol_client_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_symbol_client_LDADD = $(server_test_ldadd)
+
+unit_tests += tests/unit/server/test_symbol_client_failures
+tests_unit_server_test_symbol_client_failures_SOURCES = \
+	tests/unit/server/test_symbol_client_failures.c tests/unit/server/symbol_client_fixture.h
+tests_unit_server_test_symbol_client_failures_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_symbol_client_failures_LDADD = $(server_test_ldadd)
+
+unit_tests += tests/unit/server/test_symbol_client_bounds
+tests_unit_server_test_symbol_client_bounds_SOURCES = \
+	tests/unit/server/test_symbol_client_bounds.c tests/unit/server/symbol_client_fixture.h
+tests_unit_server_test_symbol_client_bounds_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_symbol_client_bounds_LDADD = $(server_test_ldadd)
 
 unit_tests += tests/unit/server/test_debug_file
 tests_unit_server_test_debug_file_CPPFLAGS = $(server_test_cppflags)
@@ -76,12 +89,24 @@ tests_unit_server_test_proc_walk_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_proc_walk_LDADD = $(server_test_all_ldadd)
 
 unit_tests += tests/unit/server/test_resync
+tests_unit_server_test_resync_SOURCES = tests/unit/server/test_resync.c tests/unit/server/resync_machine_fixture.h
 tests_unit_server_test_resync_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_resync_LDADD = $(server_test_all_ldadd)
 
+unit_tests += tests/unit/server/test_resync_reading
+tests_unit_server_test_resync_reading_SOURCES = tests/unit/server/test_resync_reading.c tests/unit/server/resync_machine_fixture.h
+tests_unit_server_test_resync_reading_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_resync_reading_LDADD = $(server_test_all_ldadd)
+
 unit_tests += tests/unit/server/test_session_resync
+tests_unit_server_test_session_resync_SOURCES = tests/unit/server/test_session_resync.c tests/unit/server/resync_fixture.h
 tests_unit_server_test_session_resync_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_session_resync_LDADD = $(server_test_all_ldadd)
+
+unit_tests += tests/unit/server/test_session_asleep
+tests_unit_server_test_session_asleep_SOURCES = tests/unit/server/test_session_asleep.c tests/unit/server/resync_fixture.h
+tests_unit_server_test_session_asleep_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_session_asleep_LDADD = $(server_test_all_ldadd)
 
 unit_tests += tests/unit/server/test_map_places
 tests_unit_server_test_map_places_CPPFLAGS = $(server_test_cppflags)
@@ -149,8 +174,14 @@ tests_unit_server_test_audit_queue_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_audit_queue_LDADD = $(server_test_all_ldadd)
 
 unit_tests += tests/unit/server/test_auditor
+tests_unit_server_test_auditor_SOURCES = tests/unit/server/test_auditor.c tests/unit/server/auditor_fixture.h
 tests_unit_server_test_auditor_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_auditor_LDADD = $(server_test_all_ldadd)
+
+unit_tests += tests/unit/server/test_auditor_helper
+tests_unit_server_test_auditor_helper_SOURCES = tests/unit/server/test_auditor_helper.c tests/unit/server/auditor_fixture.h
+tests_unit_server_test_auditor_helper_CPPFLAGS = $(server_test_cppflags)
+tests_unit_server_test_auditor_helper_LDADD = $(server_test_all_ldadd)
 
 unit_tests += tests/unit/server/test_capture_confidence
 tests_unit_server_test_capture_confidence_CPPFLAGS = $(server_test_cppflags)

@@ -4,7 +4,6 @@
 #include "server/attach_scan.h"
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 #include "server/drain_scheduler.h"
@@ -14,6 +13,7 @@
 #include "server/process_texts.h"
 #include "server/session.h"
 #include "server/session_table.h"
+#include "support/silent_helper.h"
 #include "support/tap_main.h"
 
 enum { ASKER = 12345, LOOKS = 5 };
@@ -30,14 +30,9 @@ static char script[] = "/tmp/spprof-test-helper-XXXXXX";
 /* With helpers that say nothing for as long as the test likes. */
 static void setup(void)
 {
-	static const char text[] = "#!/bin/sh\nexec sleep 1000\n";
 	static const struct session_means means;
 	const struct process_reader_options options = {.program = script, .stall_ms = 600000};
-	int fd = mkstemp(script);
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(write(fd, text, sizeof text - 1), sizeof text - 1);
-	ck_assert_int_eq(fchmod(fd, 0755), 0);
-	close(fd);
+	silent_helper_make(script);
 	ck_assert_int_eq(uv_loop_init(&loop), 0);
 	ck_assert_int_eq(drain_scheduler_new(&scheduler, &loop), 0);
 	ck_assert_int_eq(

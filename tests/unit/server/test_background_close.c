@@ -1,11 +1,11 @@
 /* Closing in the background: nothing is left open that could be closed. */
 #include "config.h"
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "server/background_close.h"
+#include "support/lingering_socket.h"
 #include "support/tap_main.h"
 
 #define BURST 500
@@ -34,29 +34,6 @@ START_TEST(a_burst_is_closed_as_a_whole)
 	await_closed(fds, BURST);
 }
 END_TEST
-
-/* A TCP connection whose other end, *peer, takes nothing: its close takes a thousand seconds. */
-static int lingering_socket(int *peer)
-{
-	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-	socklen_t size = sizeof address;
-	struct linger linger = {.l_onoff = 1, .l_linger = 1000};
-	static const char bytes[65536];
-	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_eq(bind(listening, (struct sockaddr *)&address, size), 0);
-	ck_assert_int_eq(listen(listening, 1), 0);
-	ck_assert_int_eq(getsockname(listening, (struct sockaddr *)&address, &size), 0);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, size), 0);
-	*peer = accept(listening, NULL, NULL);
-	ck_assert_int_ge(*peer, 0);
-	while (send(fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
-		;
-	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
-	close(listening);
-	return fd;
-}
 
 START_TEST(files_that_hang_hold_up_no_others)
 {

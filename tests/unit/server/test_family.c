@@ -8,7 +8,7 @@
 #include "server/family.h"
 #include "server/session.h"
 #include "server/session_table.h"
-#include "support/read_texts.h"
+#include "support/adopt.h"
 
 static const struct family_member root = {1000001, 1000, 1, NULL},
 				  child = {1000002, 1000, 100, &root},
@@ -113,7 +113,6 @@ END_TEST
 /* A child of ours that waits to be killed; the first of its line is us, under another user. */
 static pid_t attach_real_child(const struct family_member *parent)
 {
-	struct session_claim claim = {.uid = geteuid(), .attach = SESSION_HANDSHAKE};
 	struct fake_segment segment;
 	pid_t pid = fork();
 	if (pid == 0) {
@@ -122,13 +121,8 @@ static pid_t attach_real_child(const struct family_member *parent)
 	}
 	struct family_member member = {pid, geteuid(), 100, parent};
 	family_fixture_segment(&segment, &member);
-	ck_assert_int_eq(process_handle_open(&claim.process, pid, -1), 0);
-	ck_assert_int_eq(segment_map_new(&claim.segment, fake_segment_dup(&segment), NULL), 0);
+	ck_assert_int_eq(adopt_process(table, pid, &segment), 0);
 	fake_segment_deinit(&segment);
-	struct process_texts *texts = read_texts(&claim.process, session_claim_files);
-	claim.texts = texts;
-	ck_assert_int_eq(session_table_adopt(table, &claim), 0);
-	process_texts_free(texts);
 	return pid;
 }
 

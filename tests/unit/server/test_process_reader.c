@@ -14,6 +14,7 @@
 #include <uv.h>
 #include "server/process_handle.h"
 #include "server/process_texts.h"
+#include "support/silent_helper.h"
 #include "support/tap_main.h"
 
 enum { ASKS = 12 };
@@ -45,12 +46,7 @@ static void use_real(void)
 /* A helper that says nothing for as long as the test likes. */
 static void use_silent(uint32_t stall_ms)
 {
-	static const char text[] = "#!/bin/sh\nexec sleep 1000\n";
-	int fd = mkstemp(script);
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(write(fd, text, sizeof text - 1), sizeof text - 1);
-	ck_assert_int_eq(fchmod(fd, 0755), 0);
-	close(fd);
+	silent_helper_make(script);
 	use(script, stall_ms);
 }
 

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 #include "model/heap_model.h"
@@ -15,8 +14,9 @@
 #include "server/process_reader.h"
 #include "server/session.h"
 #include "server/session_table.h"
+#include "support/adopt.h"
 #include "support/fake_segment.h"
-#include "support/read_texts.h"
+#include "support/silent_helper.h"
 #include "support/tap_main.h"
 
 static uv_loop_t loop;
@@ -30,14 +30,7 @@ static char script[] = "/tmp/spprof-test-helper-XXXXXX";
 
 static void attach(void)
 {
-	struct session_claim claim = {.uid = geteuid(), .attach = SESSION_HANDSHAKE};
-	ck_assert_int_eq(process_handle_open(&claim.process, getpid(), -1), 0);
-	ck_assert_int_eq(segment_map_new(&claim.segment, fake_segment_dup(&segment), NULL), 0);
-	struct process_texts *texts = read_texts(&claim.process, session_claim_files);
-	claim.texts = texts;
-	ck_assert_int_eq(session_table_adopt(table, &claim), 0);
-	process_texts_free(texts);
-	session = session_table_find(table, getpid());
+	session = adopt_self(table, &segment);
 }
 
 static void use(const char *program, uint32_t hold_ms)
@@ -65,12 +58,7 @@ static void use_real(void)
 
 static void use_silent(void)
 {
-	static const char text[] = "#!/bin/sh\nexec sleep 1000\n";
-	int fd = mkstemp(script);
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(write(fd, text, sizeof text - 1), sizeof text - 1);
-	ck_assert_int_eq(fchmod(fd, 0755), 0);
-	close(fd);
+	silent_helper_make(script);
 	use(script, 250);
 }
 

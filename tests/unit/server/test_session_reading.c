@@ -37,25 +37,13 @@ static void count_live(uint64_t first, uint64_t last)
 	set(&segment.header->digest, digest);
 }
 
-static void publish_map(void)
-{
-	segment.header->map_address = (uint64_t)(uintptr_t)map.slots;
-	segment.header->stacks_address = (uint64_t)(uintptr_t)map.stacks;
-	segment.header->blocks_address = (uint64_t)(uintptr_t)map.blocks;
-	segment.header->stack_count = FAKE_MAP_STACKS;
-	segment.header->block_count = FAKE_MAP_BLOCKS;
-	segment.header->map_max_levels = map.levels;
-	segment.header->generation = GENERATION;
-	atomic_store_explicit(&segment.header->map_levels, map.levels, memory_order_relaxed);
-}
-
 static void setup(void)
 {
 	fake_segment_init(&segment, 4, 64u << 10, 0);
 	flock(segment.fd, LOCK_UN);
 	fake_segment_seal(&segment, FAKE_SEGMENT_SEALS);
 	fake_map_init(&map, 1);
-	publish_map();
+	fake_map_publish(&map, &segment, GENERATION);
 	fake_segment_seek(&segment, 0, 4096); /* an earlier daemon has read */
 	for (uint64_t id = 1; id <= 10; id++)
 		fake_map_set(&map, (uint32_t)id * 500, id, GENERATION, NULL, 0);

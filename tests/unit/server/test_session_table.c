@@ -16,8 +16,8 @@
 #include "server/options.h"
 #include "server/session.h"
 #include "server/session_table.h"
+#include "support/adopt.h"
 #include "support/fake_segment.h"
-#include "support/read_texts.h"
 #include "support/tap_main.h"
 
 static uv_loop_t loop;
@@ -46,18 +46,6 @@ static void teardown(void)
 		;
 	ck_assert_int_eq(uv_loop_close(&loop), 0);
 	fake_segment_deinit(&segment);
-}
-
-static int adopt_for(pid_t pid, const struct fake_segment *from)
-{
-	struct session_claim claim = {.uid = geteuid(), .attach = SESSION_HANDSHAKE};
-	ck_assert_int_eq(process_handle_open(&claim.process, pid, -1), 0);
-	ck_assert_int_eq(segment_map_new(&claim.segment, fake_segment_dup(from), NULL), 0);
-	struct process_texts *texts = read_texts(&claim.process, session_claim_files);
-	claim.texts = texts;
-	int r = session_table_adopt(table, &claim);
-	process_texts_free(texts);
-	return r;
 }
 
 static void write_birth(uint64_t id, uint32_t ring)
@@ -98,7 +86,7 @@ static struct heap_totals totals_of(const struct session *session)
 
 START_TEST(all_that_was_written_before_a_request_is_there_after_it)
 {
-	ck_assert_int_eq(adopt_for(getpid(), &segment), 0);
+	ck_assert_int_eq(adopt_process(table, getpid(), &segment), 0);
 	for (uint64_t id = 1; id <= 100; id++)
 		write_birth(id, (uint32_t)(id % 4));
 	ck_assert_uint_eq(totals_of(catch_up()).live, 100);
@@ -113,7 +101,7 @@ START_TEST(full_rings_are_taken_in_several_turns)
 	/* Four rings of 1 MiB are more than one turn takes. */
 	size_t size = sizeof(struct wire_birth) + 4 * sizeof(uint64_t);
 	uint64_t per_ring = (1u << 20) / size, id = 1;
-	ck_assert_int_eq(adopt_for(getpid(), &segment), 0);
+	ck_assert_int_eq(adopt_process(table, getpid(), &segment), 0);
 	for (uint32_t ring = 0; ring < 4; ring++)
 		for (uint64_t i = 0; i < per_ring; i++)
 			write_birth(id++, ring);
@@ -127,9 +115,9 @@ END_TEST
 
 START_TEST(a_segment_is_attached_once)
 {
-	ck_assert_int_eq(adopt_for(getpid(), &segment), 0);
-	ck_assert_int_eq(adopt_for(getpid(), &segment), -EEXIST);
-	ck_assert_int_eq(adopt_for(getppid(), &segment), -EPERM);
+	ck_assert_int_eq(adopt_process(table, getpid(), &segment), 0);
+	ck_assert_int_eq(adopt_process(table, getpid(), &segment), -EEXIST);
+	ck_assert_int_eq(adopt_process(table, getppid(), &segment), -EPERM);
 	struct session_table_stats stats;
 	session_table_stats(table, &stats);
 	ck_assert_uint_eq(stats.attached, 1);
@@ -139,10 +127,10 @@ END_TEST
 START_TEST(a_segment_that_another_daemon_reads_is_left_alone)
 {
 	ck_assert_int_eq(flock(segment.fd, LOCK_EX | LOCK_NB), 0);
-	ck_assert_int_eq(adopt_for(getpid(), &segment), -EBUSY);
+	ck_assert_int_eq(adopt_process(table, getpid(), &segment), -EBUSY);
 	ck_assert_ptr_null(session_table_find(table, getpid()));
 	ck_assert_int_eq(flock(segment.fd, LOCK_UN), 0);
-	ck_assert_int_eq(adopt_for(getpid(), &segment), 0);
+	ck_assert_int_eq(adopt_process(table, getpid(), &segment), 0);
 	ck_assert_int_eq(flock(segment.fd, LOCK_EX | LOCK_NB), -1);
 }
 END_TEST
@@ -162,10 +150,10 @@ START_TEST(a_lease_on_the_segment_does_not_stall_who_takes_it)
 {
 	if (!lease_segment())
 		return;
-	ck_assert_int_eq(adopt_for(getpid(), &segment), -EAGAIN);
+	ck_assert_int_eq(adopt_process(table, getpid(), &segment), -EAGAIN);
 	ck_assert_ptr_null(session_table_find(table, getpid()));
 	ck_assert_int_eq(fcntl(segment.fd, F_SETLEASE, F_UNLCK), 0);
-	ck_assert_int_eq(adopt_for(getpid(), &segment), 0);
+	ck_assert_int_eq(adopt_process(table, getpid(), &segment), 0);
 }
 END_TEST
 
@@ -211,7 +199,7 @@ START_TEST(others_get_their_turn_while_rounds_are_due_at_once_for_ever)
 	bool heard = false;
 	uv_async_t message = {.data = &heard};
 	ck_assert_int_eq(uv_async_init(&loop, &message, on_message), 0);
-	ck_assert_int_eq(adopt_for(getpid(), &segment), 0);
+	ck_assert_int_eq(adopt_process(table, getpid(), &segment), 0);
 	greedy.session = session_table_find(table, getpid());
 	ask_for_more(&greedy);
 	while (greedy.rounds < 10)
@@ -229,21 +217,21 @@ END_TEST
 START_TEST(an_inherited_copy_is_not_the_childs)
 {
 	segment.header->pid_hint = (uint32_t)getppid();
-	ck_assert_int_eq(adopt_for(getpid(), &segment), -ECHILD);
+	ck_assert_int_eq(adopt_process(table, getpid(), &segment), -ECHILD);
 	segment.header->pid_hint = (uint32_t)getpid();
-	ck_assert_int_eq(adopt_for(getpid(), &segment), 0);
+	ck_assert_int_eq(adopt_process(table, getpid(), &segment), 0);
 }
 END_TEST
 
 START_TEST(a_new_segment_of_the_same_process_supersedes)
 {
 	struct fake_segment next;
-	ck_assert_int_eq(adopt_for(getpid(), &segment), 0);
+	ck_assert_int_eq(adopt_process(table, getpid(), &segment), 0);
 	write_birth(1, 0);
 	fake_segment_init(&next, 1, 64u << 10, 0);
 	flock(next.fd, LOCK_UN);
 	fake_segment_seal(&next, FAKE_SEGMENT_SEALS);
-	ck_assert_int_eq(adopt_for(getpid(), &next), 0);
+	ck_assert_int_eq(adopt_process(table, getpid(), &next), 0);
 	ck_assert_uint_eq(totals_of(catch_up()).live, 0);
 	struct session_table_stats stats;
 	do {
@@ -261,7 +249,7 @@ END_TEST
 START_TEST(whoever_waits_is_called_when_the_table_goes)
 {
 	bool done = false;
-	ck_assert_int_eq(adopt_for(getpid(), &segment), 0);
+	ck_assert_int_eq(adopt_process(table, getpid(), &segment), 0);
 	struct session *session = session_ref(session_table_find(table, getpid()));
 	ck_assert(session_table_catch_up(table, session, set_flag, &done));
 	session_table_free(table);
@@ -283,7 +271,7 @@ START_TEST(the_end_of_a_process_ends_its_session)
 	}
 	close(go[0]);
 	segment.header->pid_hint = (uint32_t)child;
-	ck_assert_int_eq(adopt_for(child, &segment), 0);
+	ck_assert_int_eq(adopt_process(table, child, &segment), 0);
 	write_birth(1, 2);
 	close(go[1]);
 	while (session_facts(session_table_find(table, child))->state != SESSION_EXITED)
@@ -294,7 +282,7 @@ START_TEST(the_end_of_a_process_ends_its_session)
 	bool done = false;
 	ck_assert(!session_table_catch_up(table, session, set_flag, &done));
 	/* The same segment, found again by whoever was late. */
-	ck_assert_int_eq(adopt_for(child, &segment), -EEXIST);
+	ck_assert_int_eq(adopt_process(table, child, &segment), -EEXIST);
 	ck_assert_ptr_eq(session_table_find(table, child), session);
 	ck_assert_int_eq(waitpid(child, NULL, 0), child);
 }
@@ -317,7 +305,7 @@ static bool frozen(void)
 START_TEST(at_the_bound_of_memory_the_largest_stop_growing)
 {
 	limits.max_memory = 1u << 20;
-	ck_assert_int_eq(adopt_for(getpid(), &segment), 0);
+	ck_assert_int_eq(adopt_process(table, getpid(), &segment), 0);
 	struct session *session = session_table_find(table, getpid());
 	uint64_t id = 1;
 	while (!frozen()) {

@@ -33,7 +33,7 @@ tests_unit_unwind_test_stack_bounds_CPPFLAGS = $(unwind_test_cppflags)
 tests_unit_unwind_test_stack_bounds_LDADD = $(unwind_test_ldadd)
 
 unit_tests += tests/unit/unwind/test_walk
-tests_unit_unwind_test_walk_SOURCES = tests/unit/unwind/test_walk.c \
+tests_unit_unwind_test_walk_SOURCES = tests/unit/unwind/test_walk.c tests/unit/unwind/walk_capture.h \
 	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
 tests_unit_unwind_test_walk_CPPFLAGS = $(unwind_test_cppflags)
 tests_unit_unwind_test_walk_CFLAGS = $(unwind_test_cflags)
@@ -41,7 +41,7 @@ tests_unit_unwind_test_walk_LDFLAGS = $(AM_LDFLAGS) -Wl,-z,now
 tests_unit_unwind_test_walk_LDADD = $(unwind_test_ldadd)
 
 unit_tests += tests/unit/unwind/test_walk_stacks
-tests_unit_unwind_test_walk_stacks_SOURCES = tests/unit/unwind/test_walk_stacks.c \
+tests_unit_unwind_test_walk_stacks_SOURCES = tests/unit/unwind/test_walk_stacks.c tests/unit/unwind/walk_capture.h \
 	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
 tests_unit_unwind_test_walk_stacks_CPPFLAGS = $(unwind_test_cppflags)
 tests_unit_unwind_test_walk_stacks_CFLAGS = $(unwind_test_cflags)
@@ -55,7 +55,7 @@ tests_unit_unwind_test_walk_guess_CFLAGS = $(unwind_test_cflags)
 tests_unit_unwind_test_walk_guess_LDADD = $(unwind_test_ldadd)
 
 unit_tests += tests/unit/unwind/test_walk_coroutines
-tests_unit_unwind_test_walk_coroutines_SOURCES = tests/unit/unwind/test_walk_coroutines.c \
+tests_unit_unwind_test_walk_coroutines_SOURCES = tests/unit/unwind/test_walk_coroutines.c tests/unit/unwind/walk_capture.h \
 	tests/programs/unwind_judge.c tests/programs/unwind_judge.h
 tests_unit_unwind_test_walk_coroutines_CPPFLAGS = $(unwind_test_cppflags)
 tests_unit_unwind_test_walk_coroutines_CFLAGS = $(unwind_test_cflags)

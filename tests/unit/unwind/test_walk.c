@@ -12,31 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 #include "support/tap_main.h"
-#include "unwind_judge.h"
 #include "unwind_truth.h"
+#include "walk_capture.h"
 
 #define FOREIGN __attribute__((no_sanitize("address", "thread")))
 
 enum { ASYNC_SAMPLES = 10000 };
-
-static struct unwind_judgement last;
-static unsigned judged[UNWIND_WRONG + 1];
-static unsigned stopped[WIRE_STOP_KINDS];
-
-static void set_up(void)
-{
-	walk_init();
-}
-
-static __attribute__((noinline)) void capture(void)
-{
-	struct walk_regs regs = UNWIND_JUDGE_CALLER();
-	unwind_judge(&regs, &last);
-	judged[last.verdict]++;
-	stopped[last.walk.stop]++;
-	if (last.verdict == UNWIND_WRONG && judged[UNWIND_WRONG] < 3)
-		unwind_judge_print(&last, STDOUT_FILENO);
-}
 
 static void assert_all_whole(unsigned count)
 {

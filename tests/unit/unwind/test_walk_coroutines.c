@@ -13,8 +13,8 @@
 #include <unistd.h>
 #include "support/tap_main.h"
 #include "unwind/arch.h"
-#include "unwind_judge.h"
 #include "unwind_truth.h"
+#include "walk_capture.h"
 
 #if defined(__x86_64__)
 
@@ -42,25 +42,6 @@ __asm__(".text\n"
 	"	mov %r12, %rdi\n	call *%rbx\n	ud2\n"
 	"	.cfi_endproc\n"
 	".size coroutine_entry, . - coroutine_entry\n");
-
-static struct unwind_judgement last;
-static unsigned judged[UNWIND_WRONG + 1];
-static unsigned stopped[WIRE_STOP_KINDS];
-
-static void set_up(void)
-{
-	walk_init();
-}
-
-static __attribute__((noinline)) void capture(void)
-{
-	struct walk_regs regs = UNWIND_JUDGE_CALLER();
-	unwind_judge(&regs, &last);
-	judged[last.verdict]++;
-	stopped[last.walk.stop]++;
-	if (last.verdict == UNWIND_WRONG)
-		unwind_judge_print(&last, STDOUT_FILENO);
-}
 
 struct coroutine {
 	uintptr_t sp;

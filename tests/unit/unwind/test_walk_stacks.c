@@ -11,29 +11,10 @@
 #include <unistd.h>
 #include "support/tap_main.h"
 #include "unwind/stack_bounds.h"
-#include "unwind_judge.h"
 #include "unwind_truth.h"
+#include "walk_capture.h"
 
 enum { PAGE = 4096, STACK_PAGES = 64, THREAD_PAGES = 512, RANDOM_WALKS = 150000 };
-
-static struct unwind_judgement last;
-static unsigned judged[UNWIND_WRONG + 1];
-static unsigned stopped[WIRE_STOP_KINDS];
-
-static void set_up(void)
-{
-	walk_init();
-}
-
-static __attribute__((noinline)) void capture(void)
-{
-	struct walk_regs regs = UNWIND_JUDGE_CALLER();
-	unwind_judge(&regs, &last);
-	judged[last.verdict]++;
-	stopped[last.walk.stop]++;
-	if (last.verdict == UNWIND_WRONG)
-		unwind_judge_print(&last, STDOUT_FILENO);
-}
 
 /* A stack between two pages that nobody may touch. */
 static uint8_t *map_stack(void)
