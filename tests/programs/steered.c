@@ -8,6 +8,7 @@
  *   resize COUNT SIZE  reallocates the oldest of the kept ones
  *   tree DEPTH         forks a child that keeps and drops a few, forks the next one, and so on; each says
  *                      "child PID BYTES" and waits until the standard input ends
+ *   mark NAME          a border in the row of its samples (spprof.h)
  *   idle               never answers: sleeps for good
  *
  * With -t N all of this happens in N threads at once, each with blocks of its own. With -s FILE the bytes of each
@@ -22,6 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <spprof/spprof.h>
 
 #define MAX_BLOCKS  (1u << 20)
 #define MAX_THREADS 64
@@ -36,7 +38,7 @@ struct heap {
 static uint64_t own_bytes[MAX_THREADS];
 static struct heap heaps[MAX_THREADS];
 static unsigned threads = 1;
-static char command[16];
+static char command[16], name[40];
 static unsigned long count, size;
 static pthread_barrier_t begin, end;
 
@@ -220,6 +222,8 @@ int main(int argc, char **argv)
 		count = size = 0;
 		if (sscanf(line, "%15s %lu %lu", command, &count, &size) < 1)
 			continue;
+		if (strcmp(command, "mark") == 0 && sscanf(line, "mark %39s", name) == 1)
+			spprof_mark(name);
 		if (strcmp(command, "idle") == 0)
 			for (;;)
 				pause();

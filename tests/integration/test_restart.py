@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""What a spprofd that is killed leaves to the next one (TAP): marks, and windows between them.
+
+With an interval of one byte every block is sampled and weighs what it is, so that estimates are the truth exactly.
+"""
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import profiled  # noqa: E402
+from profiled import attached, until  # noqa: E402
+from tap import Tap  # noqa: E402
+
+SIZE = 1000
+
+
+def restart(profiler, pids, meanwhile=lambda: None):
+    profiler.kill_daemon()
+    meanwhile()
+    profiler.start_daemon()
+    for pid in pids:
+        until(lambda: attached(profiler, pid))
+
+
+def window(profiler, worker, *options):
+    """A confirmed snapshot of a window, and the bytes in it: live, allocated. The worker is awake, so that who may not
+    read its memory is told as well."""
+    def take():
+        worker.tell("churn 100 100")
+        snapshot = profiler.snapshot(worker.pid, *options)
+        return None if snapshot["quality"]["unconfirmed"] else snapshot
+    snapshot = until(take) or profiler.snapshot(worker.pid, *options)
+    sums = [round(sum(site[kind]["bytes"]["value"] for site in snapshot["sites"]
+                      if "keep_block" in profiled.functions_of(snapshot, site))) for kind in ("live", "cumulative")]
+    return snapshot, *sums
+
+
+def check_window(tap, profiler, worker, options, blocks, name):
+    snapshot, live, _ = window(profiler, worker, *options)
+    tap.ok(live == blocks * SIZE and not snapshot["quality"]["unconfirmed"], name,
+           f"{live} bytes, {blocks * SIZE} in truth; {snapshot['quality']['unconfirmed_reason']}; {snapshot['window']}")
+    return snapshot
+
+
+def marks(tap):
+    with profiled.Profiler() as profiler, profiled.Steered(profiler, rate=1) as worker:
+        worker.tell(f"keep 100 {SIZE}")
+        worker.tell("mark first")
+        worker.tell(f"keep 200 {SIZE}")
+        profiler.ctl("mark", worker.pid, "second")
+        worker.tell(f"keep 400 {SIZE}")
+        check_window(tap, profiler, worker, ("--since", "first", "--until", "second"), 200, "before the kill")
+
+        def meanwhile():
+            worker.tell("mark third")
+            worker.tell(f"keep 800 {SIZE}")
+        restart(profiler, [worker.pid], meanwhile)
+        # Asked before the worker has told its map again.
+        profiler.ctl("mark", worker.pid, "fourth")
+        worker.tell(f"keep 1600 {SIZE}")
+        check_window(tap, profiler, worker, ("--since", "first", "--until", "second"), 200,
+                     "a mark of the program and one of spprofctl are borders for the next spprofd")
+        check_window(tap, profiler, worker, ("--since", "second", "--until", "third"), 400,
+                     "so is one that the program made while there was none")
+        check_window(tap, profiler, worker, ("--until", "first"), 100, "so is the one that comes first")
+        check_window(tap, profiler, worker, ("--since", "third", "--until", "fourth"), 800,
+                     "a mark that a late spprofd gives comes behind what it was not told of yet")
+        check_window(tap, profiler, worker, ("--since", "fourth"), 1600, "and before what is allocated then")
+        wrong = profiler.ctl("snapshot", worker.pid, "--since", "fifth", check=False)
+        tap.ok(wrong.returncode == 2 and b"has no mark 'fifth'" in wrong.stderr, "what was never a mark is none", wrong)
+
+
+def deaths(tap):
+    with profiled.Profiler() as profiler, profiled.Steered(profiler, rate=1) as worker:
+        profiler.ctl("mark", worker.pid, "asked")
+        worker.tell(f"keep 100 {SIZE}")
+        restart(profiler, [worker.pid], lambda: worker.tell(f"keep 100 {SIZE}"))
+        snapshot = check_window(tap, profiler, worker, ("--since", "asked"), 200, "what lives")
+        tap.ok(not snapshot["window"]["cumulative_complete"], "what died while nobody listened is not claimed to be known",
+               snapshot["window"])
+        worker.tell("mark program")
+        worker.tell(f"keep 100 {SIZE}")
+        worker.tell("mark end")
+        worker.tell("drop 250")
+        snapshot, live, allocated = window(profiler, worker, "--since", "program", "--until", "end")
+        tap.ok(snapshot["window"]["cumulative_complete"] and live == 50 * SIZE and allocated == 100 * SIZE,
+               "the next spprofd knows without being asked that windows are wanted",
+               f"{live} live, {allocated} allocated; {snapshot['window']}")
+
+
+def asked_late(tap):
+    """Nobody had asked an earlier spprofd: what this one says of windows begins where it came."""
+    with profiled.Profiler() as profiler, profiled.Steered(profiler, rate=1) as worker:
+        worker.tell("mark old")
+        worker.tell(f"keep 200 {SIZE}")
+        worker.tell("drop 100")
+        restart(profiler, [worker.pid])
+        profiler.ctl("mark", worker.pid, "new")
+        snapshot = check_window(tap, profiler, worker, ("--since", "old"), 100, "what lives of an old window")
+        tap.ok(not snapshot["window"]["cumulative_complete"], "of a window from before it a late spprofd claims to know no deaths",
+               snapshot["window"])
+
+
+BLOCKS = """
+import json, sys
+from spprof import memprof
+def blocks(count):
+    return [bytes(40000) for _ in range(count)]
+memprof.start(16)
+profiler, kept = memprof.MemoryProfiler(), []
+print("ready", flush=True)
+while sys.stdin.readline():
+    with profiler:
+        kept.append(blocks(100))
+        print("inside", flush=True)
+        sys.stdin.readline()
+        blocks(50)
+    snapshot = profiler.snapshot
+    print(json.dumps([snapshot.estimated_heap_bytes, snapshot.estimated_total_bytes, snapshot.warnings]), flush=True)
+"""
+
+
+def blocks_of_python(tap):
+    with profiled.Profiler() as profiler, profiler.run(
+            [sys.executable, "-c", BLOCKS], seed=1, stdout=subprocess.PIPE,
+            environment={"PYTHONPATH": os.path.join(profiled.SRC, "clients", "python"), "SPPROF_AGENT": profiled.LIBDIR,
+                         "PYTHONDONTWRITEBYTECODE": "1"}) as program:
+        def hear():
+            return program.process.stdout.readline().decode()
+
+        def go_on():
+            program.process.stdin.write(b"\n")
+            program.process.stdin.flush()
+
+        def block(name, inside=lambda: None):
+            go_on()
+            hear()
+            inside()
+            go_on()
+            live, allocated, warnings = json.loads(hear())
+            partly = [warning for warning in warnings if "not known in full" in warning]
+            tap.note(f"{name}: {live:.0f} bytes live, {allocated:.0f} allocated; {warnings}")
+            tap.ok(abs(live - 100 * 40000) < 1.5e6, f"{name}: what lives is known", f"{live}")
+            return allocated, partly
+        hear()
+        for name in ("before", "after a restart"):
+            allocated, partly = block(name)
+            tap.ok(abs(allocated - 150 * 40000) < 2e6 and not partly, f"{name}: and what was freed", f"{allocated} {partly}")
+            restart(profiler, [program.pid])
+        _, partly = block("a restart within", lambda: restart(profiler, [program.pid]))
+        tap.ok(partly, "a restart within: what was freed is not claimed to be known")
+
+
+def main():
+    profiled.need()
+    tap = Tap()
+    for part in (marks, deaths, asked_late, blocks_of_python):
+        part(tap)
+    tap.done()
+
+
+main()
