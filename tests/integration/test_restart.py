@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""What a spprofd that is killed leaves to the next one (TAP): marks, and windows between them.
+"""What a spprofd that is killed leaves to the next one (TAP): marks, windows between them, and trees of forks.
 
 With an interval of one byte every block is sampled and weighs what it is, so that estimates are the truth exactly.
 """
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from profiled import attached, until  # noqa: E402
 from tap import Tap  # noqa: E402
 
 SIZE = 1000
+FUNCTIONS = ("keep_block", "churn_block")
 
 
 def restart(profiler, pids, meanwhile=lambda: None):
@@ -103,6 +105,18 @@ def asked_late(tap):
                snapshot["window"])
 
 
+def sites(snapshot):
+    """{stack by names and lines: (live samples, live bytes)}"""
+    found = {}
+    for site in snapshot["sites"]:
+        stack = tuple((frame["function"], frame["file"], frame["line"]) for frame in
+                      (snapshot["frames"][index] for index in site["stack"]))
+        if site["live"]["samples"] and any(name in FUNCTIONS for name, _, _ in stack):
+            samples, size = found.get(stack, (0, 0))
+            found[stack] = samples + site["live"]["samples"], size + round(site["live"]["bytes"]["value"])
+    return found
+
+
 BLOCKS = """
 import json, sys
 from spprof import memprof
@@ -153,10 +167,76 @@ def blocks_of_python(tap):
         tap.ok(partly, "a restart within: what was freed is not claimed to be known")
 
 
+class Tree:
+    """steered and its descendants, DEPTH forks deep, each in the one before; the truth is that each block counts once."""
+    DEPTH, KEPT = 4, 2000
+
+    def __init__(self, worker):
+        self.worker = worker
+        worker.tell(f"keep {self.KEPT} {SIZE}")
+        worker.send(f"tree {self.DEPTH}")
+        self.bytes = worker.await_word("done") + sum(50 * level * 3000 for level in range(1, self.DEPTH + 1))
+        while len(worker.children) < self.DEPTH:
+            worker.await_word("child")
+        self.pids = [worker.pid, *worker.children]
+
+    def kill(self, pid):
+        os.kill(pid, signal.SIGKILL)
+        self.pids.remove(pid)
+
+    def snapshot(self, profiler, *options):
+        """Once it is confirmed; those who may not be read tell when they are awake."""
+        def take():
+            for pid in self.pids:
+                os.kill(pid, signal.SIGUSR1)
+            snapshot = profiler.snapshot(self.worker.pid, "--tree", *options)
+            complete = snapshot["family"]["processes"] == len(self.pids) and not snapshot["quality"]["unconfirmed"]
+            return snapshot if complete else None
+        return until(take) or profiler.snapshot(self.worker.pid, "--tree", *options)
+
+
+def check_tree(tap, snapshot, tree, before, name):
+    found, family = sites(snapshot), snapshot["family"]
+    total = sum(size for _, size in found.values())
+    tap.ok(total == tree.bytes and not snapshot["quality"]["unconfirmed"], f"{name}: each block counts once",
+           f"{total} bytes, {tree.bytes} in truth; {snapshot['quality']['unconfirmed_reason']}; {family}")
+    if before:
+        tap.ok(found == sites(before) and family == before["family"], f"{name}: the same samples at each site as before",
+               f"{family}, {before['family']}; {[(key, found.get(key), sites(before).get(key)) for key in set(found) ^ set(sites(before))]}")
+    return snapshot
+
+
+def trees(tap):
+    with profiled.Profiler() as profiler, profiled.Steered(profiler, rate=1) as worker:
+        tree = Tree(worker)
+        before = check_tree(tap, tree.snapshot(profiler), tree, None, "a tree of forks")
+        restart(profiler, tree.pids)
+        check_tree(tap, tree.snapshot(profiler), tree, before, "a tree of forks, after a restart")
+        tree.kill(tree.pids[2])
+        until(lambda: tree.snapshot(profiler)["family"]["processes"] == len(tree.pids))
+        before = check_tree(tap, tree.snapshot(profiler), tree, None, "one in the middle has ended")
+        restart(profiler, tree.pids)
+        check_tree(tap, tree.snapshot(profiler), tree, before, "one in the middle has ended, after a restart")
+        restart(profiler, tree.pids[1:], lambda: tree.kill(worker.pid))
+        code = profiler.ctl("snapshot", worker.pid, "--tree", check=False)
+        tap.ok(code.returncode == 3, "who ended while there was no spprofd is unknown", code)
+
+
+def late_tree(tap):
+    with profiled.Profiler() as profiler:
+        profiler.kill_daemon()
+        with profiled.Steered(profiler, rate=1) as worker:
+            tree = Tree(worker)
+            profiler.start_daemon()
+            for pid in tree.pids:
+                until(lambda: attached(profiler, pid))
+            check_tree(tap, tree.snapshot(profiler), tree, None, "a spprofd that comes after all forks")
+
+
 def main():
     profiled.need()
     tap = Tap()
-    for part in (marks, deaths, asked_late, blocks_of_python):
+    for part in (marks, deaths, asked_late, blocks_of_python, trees, late_tree):
         part(tap)
     tap.done()
 

@@ -7,7 +7,8 @@
  *   churn COUNT SIZE   makes and frees blocks, by churn_block()
  *   resize COUNT SIZE  reallocates the oldest of the kept ones
  *   tree DEPTH         forks a child that keeps and drops a few, forks the next one, and so on; each says
- *                      "child PID BYTES" and waits until the standard input ends
+ *                      "child PID BYTES" and waits until the standard input ends. SIGUSR1 has any of them allocate
+ *                      a bit and free it: who sleeps tells nothing
  *   mark NAME          a border in the row of its samples (spprof.h)
  *   idle               never answers: sleeps for good
  *
@@ -17,6 +18,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,8 +140,17 @@ static void wait_for_the_end(void)
 	_exit(0);
 }
 
+/* All of its own are in a read meanwhile. */
+static void wake(int signal)
+{
+	(void)signal;
+	for (int i = 0; i < 100; i++)
+		free(churn_block(4096));
+}
+
 static void tree(unsigned long depth)
 {
+	sigaction(SIGUSR1, &(struct sigaction){.sa_handler = wake, .sa_flags = SA_RESTART}, NULL);
 	for (unsigned long level = 1; level <= depth; level++) {
 		pid_t child = fork();
 
@@ -153,8 +164,7 @@ static void tree(unsigned long depth)
 		drop(&heaps[0], 100);
 		keep(&heaps[0], 50 * level, 3000);
 		/* Enough for a fork's child to be seen, whatever the interval. */
-		for (int i = 0; i < 100; i++)
-			free(churn_block(4096));
+		wake(0);
 		say("child", (long)getpid());
 	}
 	if (depth > 0)
