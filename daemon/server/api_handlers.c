@@ -302,7 +302,7 @@ static const enum export_format formats[] = {
 static bool is_for_one(const Spprof__V1__SnapshotRequest *request)
 {
 	return request->since_id > 0 || request->until_id > 0 || *request->since != '\0' ||
-	       *request->until != '\0' || request->tid > 0 || request->samples;
+	       *request->until != '\0' || request->tid > 0;
 }
 
 static void handle_snapshot(struct api_handlers *handlers, struct api_call *call,

@@ -14,6 +14,9 @@ import profiled  # noqa: E402
 from profiled import attached, until  # noqa: E402
 from tap import Tap  # noqa: E402
 
+sys.path.insert(0, os.path.join(profiled.SRC, "clients", "python"))
+from spprof import memprof  # noqa: E402
+
 SIZE = 1000
 FUNCTIONS = ("keep_block", "churn_block")
 
@@ -195,6 +198,13 @@ class Tree:
         return until(take) or profiler.snapshot(self.worker.pid, "--tree", *options)
 
 
+def samples(profiler, tree):
+    """{(process, id, address, size)} of the tree's samples, each by itself; ids are a process's own."""
+    snapshot = memprof.attach(tree.worker.pid, profiler.directory).get_snapshot(descendants=True)
+    return {(sample.pid, sample.id, sample.address, sample.size) for sample in snapshot.live
+            if any(frame.function in FUNCTIONS for frame in sample.stack)}
+
+
 def check_tree(tap, snapshot, tree, before, name):
     found, family = sites(snapshot), snapshot["family"]
     total = sum(size for _, size in found.values())
@@ -210,8 +220,14 @@ def trees(tap):
     with profiled.Profiler() as profiler, profiled.Steered(profiler, rate=1) as worker:
         tree = Tree(worker)
         before = check_tree(tap, tree.snapshot(profiler), tree, None, "a tree of forks")
+        one_by_one = samples(profiler, tree)
+        tap.ok(len({pid for pid, *_ in one_by_one}) == len(tree.pids) and
+               sum(size for *_, size in one_by_one) == tree.bytes, "its samples one by one: each counts once",
+               f"{len(one_by_one)} samples in {sorted({pid for pid, *_ in one_by_one})} of {tree.pids}, {sum(size for *_, size in one_by_one)} bytes, {tree.bytes} in truth")
         restart(profiler, tree.pids)
         check_tree(tap, tree.snapshot(profiler), tree, before, "a tree of forks, after a restart")
+        differing = one_by_one ^ samples(profiler, tree)
+        tap.ok(not differing, "its samples one by one are the same after a restart", f"{len(differing)}: {list(differing)[:9]}")
         tree.kill(tree.pids[2])
         until(lambda: tree.snapshot(profiler)["family"]["processes"] == len(tree.pids))
         before = check_tree(tap, tree.snapshot(profiler), tree, None, "one in the middle has ended")

@@ -129,7 +129,19 @@ class Attached(unittest.TestCase):
         self.snapshot(HEAP)
         asked = [request["snapshot"] for request in self.requests if "snapshot" in request]
         self.assertEqual(asked, [{"pid": 7, "format": 1, "samples": True, "timeout_ms": 10000, "since_id": 0, "until_id": 0,
-                                  "tid": 0}])
+                                  "tid": 0, "descendants": False}])
+
+    def test_of_several_processes_each_sample_says_whose_it_is(self):
+        samples = [{**HEAP["samples"][0], "pid": 9}, HEAP["samples"][0]]
+        family = {"processes": 2, "left_out": 3, "unmatched_samples": 4}
+        with FakeDaemon(STATS, heap_answer({**HEAP, "samples": samples, "family": family}), STATS) as daemon:
+            snapshot = memprof.attach(7, daemon.directory).get_snapshot(descendants=True)
+            self.assertTrue(next(request["snapshot"] for request in daemon.requests if "snapshot" in request)["descendants"])
+        self.assertEqual(([sample.pid for sample in snapshot.samples], snapshot.processes), ([9, 7], 2))
+        text = "\n".join(snapshot.warnings)
+        for words in ("3 descendants are left out", "4 samples that were inherited"):
+            self.assertIn(words, text)
+        self.assertEqual((self.snapshot(HEAP).processes, self.snapshot(HEAP).samples[0].pid), (1, 7))
 
     def test_what_must_be_known_is_in_the_warnings(self):
         text = "\n".join(self.snapshot(HEAP).warnings)

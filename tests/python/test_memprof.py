@@ -125,6 +125,63 @@ memprof.get_snapshot()
         self.assert_nothing_is_left()
 
 
+class Trees(UnderAgent):
+    def test_descendants_count_what_they_have_inherited_once(self):
+        for interpreter in interpreters():
+            with self.subTest(interpreter):
+                self.python(PRELUDE + """
+import subprocess
+memprof.start(16)
+kept = blocks(500)
+ready, ready_end = os.pipe()
+gate_end, gate = os.pipe()
+def child(depth):
+    if os.fork():
+        return
+    own = blocks(100)
+    if depth > 1:
+        child(depth - 1)
+    os.write(ready_end, b"x")
+    # Whoever reads what is said here does not wait for this process.
+    for fd in (gate, 1, 2):
+        os.close(fd)
+    os.read(gate_end, 1)
+    os._exit(0)
+for _ in range(2):
+    child(2)
+for _ in range(4):
+    assert os.read(ready, 1)
+def settled():
+    for _ in range(600):
+        tree = memprof.get_snapshot(descendants=True)
+        if tree.processes == 5:
+            return tree
+        blocks(5)
+        threading.Event().wait(0.1)
+    raise AssertionError(tree)
+tree, alone = settled(), memprof.get_snapshot()
+assert (tree.processes, alone.processes, tree.pid) == (5, 1, os.getpid())
+ours = [s for s in tree.live if s.size == SIZE]
+own = {s.id for s in alone.live if s.size == SIZE}
+assert {s.id for s in ours if s.pid == os.getpid()} == own, "what it has itself is counted here"
+assert len({s.pid for s in ours}) == 5 and len({(s.pid, s.id) for s in tree.live}) == len(tree.live)
+found, error = sum(s.estimated_bytes for s in ours), sum(s.variance for s in ours) ** 0.5
+assert abs(found - 900 * SIZE) < 5 * error, (found, error)
+assert abs(sum(s.estimated_bytes for s in tree.live) - tree.estimated_heap_bytes) < len(tree.live) + 2
+assert "blocks" in tree.top_allocators(1)[0].function
+tree.save("tree.folded", "collapsed")
+command = [sys.executable, "-m", "spprof", "--socket", memprof._profiler.client.directory, "snapshot", str(os.getpid())]
+environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+said = subprocess.run([*command, "--tree"], env=environment, check=True, capture_output=True, text=True).stdout
+assert said.startswith("5 processes, what they share counted once\\nlive "), said
+one = memprof.attach(next(s.pid for s in ours if s.pid != os.getpid()), memprof._profiler.client.directory)
+assert one.get_snapshot(descendants=True).processes in (1, 2)
+os.close(gate)
+for _ in range(2):
+    os.wait()
+""", interpreter=interpreter)
+
+
 class Scopes(UnderAgent):
     def test_a_block_has_what_it_allocated_and_what_of_that_lives(self):
         self.python(PRELUDE + """
