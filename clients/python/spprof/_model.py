@@ -234,8 +234,9 @@ class MemProfStats:
     live_samples: int
     freed_samples: int
     unique_stacks: int
-    estimated_heap_bytes: int
+    estimated_heap_bytes: int  #: of what lives; a sum of samples' weights, with no interval of its own: take a snapshot
     heap_map_load_percent: float  #: live samples in the agent's map, by its slots; it grows by itself
     collisions: int  #: samples that did not get the first slot of their window in that map
     sampling_rate_bytes: int  #: mean bytes between sample points now in force, which the agent may have raised
     lost_samples: int = 0  #: that could not be kept or told
+    is_confirmed: bool = True  #: False: spprofd has not been told all that lives, so estimated_heap_bytes may be off

@@ -123,17 +123,20 @@ class Reader:
             raise ProtocolError(f"spprofd answers in a format that this package does not know: {heap['format']}")
         return heap
 
-    def settle(self) -> None:
-        """Gives a daemon that came late the occasion to be told what lives."""
+    def settle(self) -> Message:
+        """Gives a daemon that came late the occasion to be told what lives. Its last StatsResponse."""
+        stats = self.client.stats(self.pid)
         for _ in range(20 if self.nudge else 0):
-            process = self.client.stats(self.pid).get("process", {})
-            if not process.get("unconfirmed", False) or not self.nudge:
-                return
+            if is_confirmed(stats) or not self.nudge:
+                break
             self.nudge()
+            stats = self.client.stats(self.pid)
+        return stats
 
     def snapshot(self, window: Window = WHOLE, descendants: bool = False) -> HeapSnapshot:
         """Not both: a window is one of a process's own ids."""
-        self.settle()
+        if self.nudge:
+            self.settle()
         try:
             heap = self._heap(window, descendants)
             return build(heap, self.client.stats(self.pid), window)
@@ -154,8 +157,12 @@ class Reader:
             estimated_heap_bytes=estimated_heap_bytes(answer),
             heap_map_load_percent=counters.get("agent_map_load_percent", 0.0),
             collisions=count("agent_map_collisions"), sampling_rate_bytes=count("agent_interval_bytes"),
-            lost_samples=sum(count(name) for name in counters if name.startswith("lost_") and not name.endswith("_bytes")
+            is_confirmed=is_confirmed(answer), lost_samples=sum(count(name) for name in counters if name.startswith("lost_") and not name.endswith("_bytes")
                              and name != "lost_death_unwritten"))
+
+
+def is_confirmed(stats: Message) -> bool:
+    return not stats.get("process", {}).get("unconfirmed", False)
 
 
 def estimated_heap_bytes(stats: Message) -> int:

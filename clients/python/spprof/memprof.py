@@ -14,8 +14,8 @@ or LD_PRELOAD (`python3 -m spprof env`). What it samples is kept and named outsi
 answers, start() starts one that ends with the process.
 
 Every number is an estimate from samples. All functions may be called from any thread, take microseconds but for
-get_snapshot() (milliseconds; seconds while the names of many libraries are read for the first time) and the start of a
-daemon, and hold one lock meanwhile, which none but they take. A forked child goes on in its parent's state, as a
+get_snapshot() (milliseconds; seconds while the names of many libraries are read for the first time), get_stats()
+(milliseconds) and the start of a daemon, and hold one lock meanwhile, which none but they take. A forked child goes on in its parent's state, as a
 process of its own. RuntimeError is raised where what is asked for cannot be done, ValueError for arguments that make no
 sense; a program that is being profiled is never ended by either.
 """
@@ -31,7 +31,7 @@ from . import _agent, _client
 from ._daemon import PrivateDaemon
 from ._model import (AllocationSample, Allocator, Difference, FramePointerHealth, HeapSnapshot, MemProfStats, Stack,
                      StackFrame, diff)
-from ._reading import WHOLE, Reader, Window, estimated_heap_bytes
+from ._reading import WHOLE, Reader, Window, estimated_heap_bytes, is_confirmed
 
 __all__ = [
     "AllocationSample", "Allocator", "Difference", "FramePointerHealth", "HeapSnapshot", "MemProfStats",
@@ -254,18 +254,22 @@ def get_snapshot(*, descendants: bool = False) -> HeapSnapshot:
 
 
 def get_stats() -> MemProfStats:
-    """Counters of this process, and the estimate of what lives.
+    """Counters of this process as the agent has them now, and spprofd's estimate of what lives. Before it answers,
+    spprofd takes in all that the agent has told; samples that are being told at that moment are missing. If it came
+    late, was restarted or lost records, it is told again first what lives, as for get_snapshot(): this thread allocates
+    (and frees) up to 80 MiB in small steps meanwhile, and where that did not suffice, `is_confirmed` is False.
 
     RuntimeError: start() was never called, or shutdown() was; spprofd does not answer."""
     with _profiler.lock:
         reader = _profiler.reader()
-        live = estimated_heap_bytes(reader.client.stats(reader.pid))
-        stats = _agent.stats()
+    answer = reader.settle()
+    live, stats = estimated_heap_bytes(answer), _agent.stats()
     return MemProfStats(
         total_samples=stats.samples, live_samples=stats.live_samples, freed_samples=stats.freed_samples,
         unique_stacks=stats.unique_stacks, estimated_heap_bytes=live,
         heap_map_load_percent=100.0 * stats.live_samples / stats.map_slots if stats.map_slots else 0.0,
-        collisions=stats.map_collisions, sampling_rate_bytes=stats.interval_bytes, lost_samples=stats.lost_samples)
+        collisions=stats.map_collisions, sampling_rate_bytes=stats.interval_bytes, lost_samples=stats.lost_samples,
+        is_confirmed=is_confirmed(answer))
 
 
 class RemoteProcess:
@@ -285,7 +289,9 @@ class RemoteProcess:
         return self._reader.snapshot(descendants=descendants)
 
     def get_stats(self) -> MemProfStats:
-        """Its counters. RuntimeError: as get_snapshot()."""
+        """Its counters, and the estimate of what lives: of all that it had told when spprofd answered. Nothing makes it
+        tell more: while spprofd does not know all of it (`is_confirmed` False) the estimate may be far off. RuntimeError:
+        as get_snapshot()."""
         return self._reader.stats()
 
 
