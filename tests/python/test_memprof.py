@@ -15,7 +15,7 @@ PRELUDE = """
 import json, math, os, sys, threading
 from spprof import memprof
 from spprof.memprof import MemoryProfiler
-BLOCK, SIZE = 20000, 20033
+BLOCK, SIZE = 20000, sys.getsizeof(bytes(20000))
 
 def blocks(count):
     return [bytes(BLOCK) for _ in range(count)]
@@ -169,7 +169,7 @@ assert len({s.pid for s in ours}) == 5 and len({(s.pid, s.id) for s in tree.live
 found, error = sum(s.estimated_bytes for s in ours), sum(s.variance for s in ours) ** 0.5
 assert abs(found - 900 * SIZE) < 5 * error, (found, error)
 assert abs(sum(s.estimated_bytes for s in tree.live) - tree.estimated_heap_bytes) < len(tree.live) + 2
-assert "blocks" in tree.top_allocators(1)[0].function
+assert tree.top_allocators(1)[0].line == 8  # in blocks()
 tree.save("tree.folded", "collapsed")
 command = [sys.executable, "-m", "spprof", "--socket", memprof._profiler.client.directory, "snapshot", str(os.getpid())]
 environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
