@@ -16,6 +16,7 @@ import xml.etree.ElementTree
 import suite_sources
 
 END = "(how it ended)"
+NAMELESS = "(without a name)"  # what a report of CPython's has for a test some of whose parts failed
 
 # No test of these needs the network.
 PYTHON_MODULES = """test_fork1 test_os test_signal test_subprocess test_threading test_thread test_thread_local_bytes
@@ -149,7 +150,7 @@ class Python:
     def read(report):
         for case in xml.etree.ElementTree.parse(report).iter("testcase"):
             kinds = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
-            yield case.get("name") or "(without a name)", kinds[0] if kinds else "passed"
+            yield case.get("name") or NAMELESS, kinds[0] if kinds else "passed"
 
 
 class OtherPython(Python):
