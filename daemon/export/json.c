@@ -283,11 +283,13 @@ static int put_sites(struct encoder *e)
 	return 0;
 }
 
-static void put_sample(struct json_writer *json, const struct snapshot_sample *sample)
+static void put_sample(struct json_writer *json, const struct snapshot_sample *sample, bool of_many)
 {
 	json_writer_break(json);
 	json_writer_open(json, NULL, '{');
 	put_count(json, "id", sample->id);
+	if (of_many)
+		json_writer_integer(json, "pid", sample->pid);
 	json_writer_hex(json, "address", sample->address);
 	put_count(json, "size", sample->size_bytes);
 	put_count(json, "interval", sample->interval_bytes);
@@ -306,7 +308,7 @@ static int put_samples(struct encoder *e)
 	json_writer_break(&e->json);
 	json_writer_open(&e->json, "samples", '[');
 	for (uint32_t i = 0; i < e->snapshot->sample_count; i++) {
-		put_sample(&e->json, &e->snapshot->samples[i]);
+		put_sample(&e->json, &e->snapshot->samples[i], e->snapshot->family.processes > 0);
 		if (e->json.out->size > e->limit)
 			return -EFBIG;
 	}

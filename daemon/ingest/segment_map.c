@@ -421,6 +421,21 @@ int segment_map_read(const struct segment_map *map, size_t offset, void *bytes, 
 	return read_at(map->fd, offset, bytes, size);
 }
 
+/* Nobody waits for the segment's pages: they are in memory, or room for them is refused. */
+int segment_map_write_definitions(
+	const struct segment_map *map, size_t offset, const void *bytes, size_t size)
+{
+	size_t begin = wire_definitions_offset(map->info.ring_count, map->info.ring_size);
+	ssize_t n;
+
+	do
+		n = pwrite(map->fd, bytes, size, (off_t)(begin + offset));
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return (size_t)n == size ? 0 : -EIO;
+}
+
 int segment_map_read_definitions(
 	const struct segment_map *map, size_t offset, void *bytes, size_t size)
 {

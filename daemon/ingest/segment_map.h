@@ -101,8 +101,11 @@ void segment_map_store_tail(struct segment_map *map, uint32_t ring, uint64_t tai
 /* Copies bytes [offset, offset + size) of the segment. 0 or negative errno. */
 int segment_map_read(const struct segment_map *map, size_t offset, void *bytes, size_t size);
 
-/* For session_codes: the same, of the definitions; [offset, offset + size) lies inside of them. */
+/* For session_codes and session_marks: the same, of the definitions; [offset, offset + size) lies inside of them. */
 int segment_map_read_definitions(
 	const struct segment_map *map, size_t offset, void *bytes, size_t size);
+/* For session_marks: into the part of them that is the daemon's. 0 or negative errno. */
+int segment_map_write_definitions(
+	const struct segment_map *map, size_t offset, const void *bytes, size_t size);
 
 int segment_map_fd(const struct segment_map *map); /* borrowed */

@@ -439,10 +439,10 @@ uint64_t heap_model_next_id(const struct heap_model *model)
 	return model->max_id + 1;
 }
 
-void heap_model_log_deaths(struct heap_model *model)
+void heap_model_log_deaths(struct heap_model *model, uint64_t since_id)
 {
 	if (model->log == NULL)
-		death_log_new(&model->log, heap_model_next_id(model), DEATH_LOG_MAX);
+		death_log_new(&model->log, since_id, DEATH_LOG_MAX);
 }
 
 const struct death_log *heap_model_death_log(const struct heap_model *model)

@@ -139,7 +139,8 @@ void heap_model_each_live(const struct heap_model *model,
 	void (*visit)(const struct heap_birth *entry, void *data), void *data);
 /* An id that no sample which has been told of has, nor any with a lower one than that. */
 uint64_t heap_model_next_id(const struct heap_model *model);
-/* From now on deaths of samples from that id on are logged; does nothing the second time. */
-void heap_model_log_deaths(struct heap_model *model);
+/* From now on deaths of samples from `since_id` on are logged, none of which has been told of; does nothing the second
+ * time. */
+void heap_model_log_deaths(struct heap_model *model, uint64_t since_id);
 const struct death_log *heap_model_death_log(const struct heap_model *model); /* NULL: none */
 size_t heap_model_bytes(const struct heap_model *model);

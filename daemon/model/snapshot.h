@@ -53,6 +53,7 @@ struct snapshot_sample {
 	uint64_t size_bytes, interval_bytes; /* > 0 */
 	uint64_t time_unix_ns;
 	uint64_t freed_unix_ns; /* 0: it lives */
+	int32_t pid;		/* by snapshot_merge: in whose memory it is counted */
 	uint32_t thread;
 	uint32_t site; /* index; snapshot_finish keeps it right */
 };

@@ -5,6 +5,7 @@
  */
 #include "model/snapshot_merge.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
@@ -252,8 +253,30 @@ static uint32_t merge_site(struct snapshot_merge *merge, const struct snapshot *
 	return place;
 }
 
-static void merge_sites(struct snapshot_merge *merge, const struct snapshot *part)
+/* Where no part has samples there are none, which is something else than an empty list. */
+static int merge_samples(
+	struct snapshot_merge *merge, const struct snapshot *part, const uint32_t *sites)
 {
+	struct snapshot *snapshot = merge->snapshot;
+	uint32_t count = snapshot->sample_count;
+	if (part->samples == NULL)
+		return 0;
+	if (part->sample_count > SNAPSHOT_MERGE_MAX_SAMPLES - count)
+		return -EFBIG;
+	snapshot->samples = alloc_resize(snapshot->samples, count + part->sample_count + (size_t)1,
+		sizeof *snapshot->samples);
+	for (uint32_t i = 0; i < part->sample_count; i++) {
+		snapshot->samples[count + i] = part->samples[i];
+		snapshot->samples[count + i].pid = part->pid;
+		snapshot->samples[count + i].site = sites[part->samples[i].site];
+	}
+	snapshot->sample_count += part->sample_count;
+	return 0;
+}
+
+static int merge_sites(struct snapshot_merge *merge, const struct snapshot *part)
+{
+	_cleanup_free_ uint32_t *sites = alloc_zeroed(part->site_count + (size_t)1, sizeof *sites);
 	struct translation translation = {
 		alloc_zeroed(part->module_count + (size_t)1, sizeof(uint32_t)),
 		alloc_zeroed(part->location_count + (size_t)1, sizeof(uint32_t)),
@@ -262,12 +285,13 @@ static void merge_sites(struct snapshot_merge *merge, const struct snapshot *par
 	memset(translation.locations, 0xff, part->location_count * sizeof(uint32_t));
 	for (uint32_t i = 0; i < part->site_count; i++) {
 		const struct snapshot_site *site = &part->sites[i];
-		uint32_t to = merge_site(merge, part, &translation, site);
+		uint32_t to = sites[i] = merge_site(merge, part, &translation, site);
 		estimate_merge(&merge->snapshot->sites[to].live, &site->live);
 		estimate_merge(&merge->snapshot->sites[to].cumulative, &site->cumulative);
 	}
 	free(translation.modules);
 	free(translation.locations);
+	return merge_samples(merge, part, sites);
 }
 
 static void merge_quality(struct snapshot_merge *merge, const struct snapshot *part)
@@ -311,7 +335,7 @@ static void begin(struct snapshot_merge *merge, const struct snapshot *first)
 	snapshot->quality.exited = first->quality.exited;
 }
 
-void snapshot_merge_add(struct snapshot_merge *merge, const struct snapshot *part)
+int snapshot_merge_add(struct snapshot_merge *merge, const struct snapshot *part)
 {
 	bool first = merge->snapshot == NULL, holds = !part->quality.exited || part->site_count > 0;
 	if (first)
@@ -327,7 +351,7 @@ void snapshot_merge_add(struct snapshot_merge *merge, const struct snapshot *par
 	if (part->taken_unix_ns > snapshot->taken_unix_ns)
 		snapshot->taken_unix_ns = part->taken_unix_ns;
 	merge_quality(merge, part);
-	merge_sites(merge, part);
+	return merge_sites(merge, part);
 }
 
 static void settle(struct snapshot_merge *merge)

@@ -14,7 +14,9 @@ struct snapshot_merge;
 int snapshot_merge_new(struct snapshot_merge **out, uint64_t max_text);
 struct snapshot_merge *snapshot_merge_free(struct snapshot_merge *merge);
 /* Copies from `part`, whose sites come in the order of snapshot_finish. The first one says what process it is all about;
- * a part without a single site counts as a process, too, unless it has ended. Single samples and windows are left out. */
-void snapshot_merge_add(struct snapshot_merge *merge, const struct snapshot *part);
+ * a part without a single site counts as a process, too, unless it has ended. Windows are left out. -EFBIG: more than
+ * SNAPSHOT_MERGE_MAX_SAMPLES, which no answer has room for. */
+#define SNAPSHOT_MERGE_MAX_SAMPLES (UINT32_C(1) << 21)
+int snapshot_merge_add(struct snapshot_merge *merge, const struct snapshot *part);
 /* The caller's, finished; the merge is empty after. NULL: nothing was added. */
 struct snapshot *snapshot_merge_finish(struct snapshot_merge *merge);

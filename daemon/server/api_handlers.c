@@ -264,8 +264,14 @@ static bool find_mark(struct inquiry *inquiry, const char *name, uint64_t *id)
 {
 	if (*name == '\0' || session_find_mark(inquiry->session, name, id))
 		return true;
-	REFUSE(inquiry, INVALID, "process %d has no mark '%s'; `spprofctl mark %d NAME` makes one",
-		(int)inquiry->pid, session_marks_is_name(name) ? name : "?", (int)inquiry->pid);
+	REFUSE(inquiry, INVALID,
+		"process %d has no mark '%s'%s; `spprofctl mark %d NAME` makes one",
+		(int)inquiry->pid, session_marks_is_name(name) ? name : "?",
+		session_keeps_marks(inquiry->session)
+			? ""
+			: " (those that an earlier spprofd was given ended with it: the process's "
+			  "agent is of an older release)",
+		(int)inquiry->pid);
 	return false;
 }
 
@@ -296,7 +302,7 @@ static const enum export_format formats[] = {
 static bool is_for_one(const Spprof__V1__SnapshotRequest *request)
 {
 	return request->since_id > 0 || request->until_id > 0 || *request->since != '\0' ||
-	       *request->until != '\0' || request->tid > 0 || request->samples;
+	       *request->until != '\0' || request->tid > 0;
 }
 
 static void handle_snapshot(struct api_handlers *handlers, struct api_call *call,

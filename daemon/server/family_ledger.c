@@ -29,6 +29,7 @@ struct entry_key {
 
 struct entry {
 	struct entry_key key;
+	uint32_t session; /* by whose turn it was counted */
 	bool shared;
 };
 
@@ -41,6 +42,7 @@ struct family_ledger {
 	struct hash_index index; /* of entries, by key */
 	struct family_ledger_sums sums;
 	/* of the session under way */
+	uint32_t session; /* from 1 */
 	uint64_t first_ids[LEVELS];
 	uint32_t line[LEVELS + 1]; /* owners */
 	uint32_t levels;
@@ -91,6 +93,7 @@ void family_ledger_begin(
 {
 	const struct segment_info *segment = session_segment(session);
 	const struct segment_map_ancestor *last = NULL;
+	ledger->session++;
 	ledger->uid = (uint32_t)session_facts(session)->uid;
 	ledger->has_heirs = has_heirs;
 	ledger->is_heir = false;
@@ -132,7 +135,7 @@ static bool enter(struct family_ledger *ledger, const struct entry_key *key)
 		ledger->entries =
 			alloc_resize(ledger->entries, ledger->room, sizeof *ledger->entries);
 	}
-	ledger->entries[ledger->count] = (struct entry){.key = *key};
+	ledger->entries[ledger->count] = (struct entry){.key = *key, .session = ledger->session};
 	hash_index_insert(&ledger->index, hash_of(key), ledger->count++);
 	return true;
 }
@@ -147,23 +150,51 @@ static void count_again(
 	known->shared = true;
 }
 
-bool family_ledger_counts(const struct heap_birth *entry, void *data)
+/* How many forks before the session's the sample was born. */
+static uint32_t level_of(const struct family_ledger *ledger, const struct heap_birth *entry)
 {
-	struct family_ledger *ledger = data;
-	struct entry_key key = {.id = entry->id, .address = entry->address, .teller = BY_ITSELF};
 	uint32_t level = 0;
 	while (level < ledger->levels && entry->id < ledger->first_ids[level])
 		level++;
-	key.owner = ledger->line[level];
-	if (level == 0) {
+	return level;
+}
+
+static struct entry_key key_of(
+	const struct family_ledger *ledger, const struct heap_birth *entry, uint32_t teller)
+{
+	return (struct entry_key){.id = entry->id,
+		.address = entry->address,
+		.owner = ledger->line[level_of(ledger, entry)],
+		.teller = teller};
+}
+
+static struct entry *find_inherited(struct family_ledger *ledger, const struct heap_birth *entry)
+{
+	struct entry_key own = key_of(ledger, entry, BY_ITSELF),
+			 told = key_of(ledger, entry, ledger->uid);
+	struct entry *known = find(ledger, &own);
+	return known != NULL ? known : find(ledger, &told);
+}
+
+bool family_ledger_has_counted(const struct heap_birth *entry, struct family_ledger *ledger)
+{
+	if (level_of(ledger, entry) == 0)
+		return true;
+	const struct entry *known = find_inherited(ledger, entry);
+	return known == NULL || known->session == ledger->session;
+}
+
+bool family_ledger_counts(const struct heap_birth *entry, void *data)
+{
+	struct family_ledger *ledger = data;
+	if (level_of(ledger, entry) == 0) {
+		struct entry_key own = key_of(ledger, entry, BY_ITSELF);
 		if (ledger->has_heirs)
-			enter(ledger, &key);
+			enter(ledger, &own);
 		return true;
 	}
-	struct entry *known = find(ledger, &key);
-	key.teller = ledger->uid;
-	if (known == NULL)
-		known = find(ledger, &key);
+	struct entry *known = find_inherited(ledger, entry);
+	struct entry_key key = key_of(ledger, entry, ledger->uid);
 	if (known != NULL)
 		count_again(ledger, known, entry);
 	else if (!enter(ledger, &key))

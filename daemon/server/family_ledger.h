@@ -27,6 +27,8 @@ void family_ledger_begin(
 	struct family_ledger *ledger, const struct session *session, bool has_heirs);
 /* For heap_model_sums_of. Once per entry. */
 bool family_ledger_counts(const struct heap_birth *entry, void *ledger);
+/* What that was, for an entry of the session under way. */
+bool family_ledger_has_counted(const struct heap_birth *entry, struct family_ledger *ledger);
 
 struct family_ledger_sums {
 	struct estimate_sum shared; /* counted once, and found again in another process */

@@ -145,6 +145,18 @@ static void begin_resync(struct session *session, bool read_before,
 		&session->resync, read_before, means->places, means->reader, session->facts.uid);
 }
 
+/* Above those that were told of and, where they have not all been, above as many as the worker has counted since it gave
+ * its first id: each sample has one, and is counted when it has been told. */
+static uint64_t next_id(const struct session *session)
+{
+	struct segment_counters counters;
+	session_copy_counters(&session->copy, &counters);
+	uint64_t told = heap_model_next_id(sample_feed_heap(session->feed));
+	uint64_t first = session->segment_info.first_id > 0 ? session->segment_info.first_id : 1;
+	uint64_t counted = first + counters.samples;
+	return counted > told ? counted : told;
+}
+
 static void begin_copy(struct session *session, uint64_t read_before)
 {
 	session->copy.segment = session->segment;
@@ -194,6 +206,8 @@ static void begin_parts(struct session *session, const struct options_limits *li
 	begin_resync(session, read_before > 0, limits, means);
 	session_audit_init(&session->audit, session, sample_feed_tally(session->feed));
 	begin_copy(session, read_before);
+	if (session_marks_begin(&session->marks, session->segment))
+		heap_model_log_deaths(sample_feed_heap(session->feed), next_id(session));
 	if (read_before > 0)
 		sample_feed_hears_from(session->feed, wall_clock_monotonic_ns());
 	else if (session->segment_info.flags & WIRE_FLAG_FORKED)
@@ -428,12 +442,16 @@ const struct module_map *session_modules(const struct session *session)
 
 uint64_t session_mark(struct session *session, const char *name)
 {
-	struct heap_model *heap = sample_feed_heap(session->feed);
-	uint64_t id = heap_model_next_id(heap);
-	heap_model_log_deaths(heap);
-	if (*name != '\0')
-		session_marks_give(&session->marks, name, id);
+	uint64_t id = next_id(session);
+	heap_model_log_deaths(sample_feed_heap(session->feed), id);
+	session_marks_give(&session->marks, session->segment, name, id);
 	return id;
+}
+
+bool session_keeps_marks(const struct session *session)
+{
+	return session->segment_info.minor >= WIRE_CLIENT_MARKS_MINOR ||
+	       !session->segment_info.drained_before;
 }
 
 bool session_find_mark(struct session *session, const char *name, uint64_t *id)

@@ -123,6 +123,8 @@ struct session_audit *session_audit(struct session *session);
 /* Names the border between the samples that have been told of and later ones ("": not at all); windows from there on
  * know what they have freed. Its id. */
 uint64_t session_mark(struct session *session, const char *name);
+/* False: those that clients gave to an earlier daemon ended with it. */
+bool session_keeps_marks(const struct session *session);
 /* The border of that name: a client's or the worker's own. False: there is none. */
 bool session_find_mark(struct session *session, const char *name, uint64_t *id);
 const struct heap_model *session_heap(const struct session *session);

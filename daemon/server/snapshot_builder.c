@@ -147,9 +147,9 @@ static void describe_family(struct build *build)
 /* On a pool thread, as the next. The ledger has seen the last member by then. */
 static void merge(struct build *build)
 {
-	snapshot_merge_add(build->merge, build->snapshot);
+	build->result = snapshot_merge_add(build->merge, build->snapshot);
 	build->snapshot = snapshot_free(build->snapshot);
-	if (!is_last(build))
+	if (build->result < 0 || !is_last(build))
 		return;
 	build->snapshot = snapshot_merge_finish(build->merge);
 	describe_family(build);

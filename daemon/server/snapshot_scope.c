@@ -147,7 +147,9 @@ static struct snapshot_sample *add(struct listing *listing, const struct heap_bi
 static void add_live(const struct heap_birth *entry, void *data)
 {
 	struct listing *listing = data;
-	if (snapshot_scope_has(listing->scope, entry))
+	struct family_ledger *ledger = listing->scope->ledger;
+	if (snapshot_scope_has(listing->scope, entry) &&
+		(ledger == NULL || family_ledger_has_counted(entry, ledger)))
 		add(listing, entry);
 }
 

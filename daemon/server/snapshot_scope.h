@@ -34,7 +34,7 @@ void snapshot_scope_sums(const struct snapshot_scope *scope, const struct heap_m
 /* What of it lived when the process was forked. */
 struct estimate_sum snapshot_scope_inherited(
 	const struct snapshot_scope *scope, const struct session *session);
-/* Copies the samples if they are asked for; in a window those that were freed, too, as far as they are known. `sites`, of `stacks` elements, says at which site
+/* Copies the samples if they are asked for, after snapshot_scope_sums, which has a ledger say what counts; in a window those that were freed, too, as far as they are known. `sites`, of `stacks` elements, says at which site
  * of the snapshot a stack is; those past it are at that of element 0. */
 void snapshot_scope_list(const struct snapshot_scope *scope, const struct heap_model *heap,
 	const uint32_t *sites, uint32_t stacks, struct snapshot *snapshot);

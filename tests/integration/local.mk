@@ -7,6 +7,7 @@ preload_tests = \
 	tests/integration/test_entry_points.sh \
 	tests/integration/test_control.sh \
 	tests/integration/test_resync.py \
+	tests/integration/test_restart.py \
 	tests/integration/test_asking.py \
 	tests/integration/test_readings.py \
 	tests/integration/test_kills.py \

@@ -16,6 +16,7 @@ import xml.etree.ElementTree
 import suite_sources
 
 END = "(how it ended)"
+NAMELESS = "(without a name)"  # what a report of CPython's has for a test some of whose parts failed
 
 # No test of these needs the network.
 PYTHON_MODULES = """test_fork1 test_os test_signal test_subprocess test_threading test_thread test_thread_local_bytes
@@ -28,6 +29,8 @@ PYTHON_MODULES = """test_fork1 test_os test_signal test_subprocess test_threadin
     test_asyncio test_tracemalloc test_interpreters test__xxsubinterpreters test_frame test_sys_settrace""".split()
 # Waits for threads of an isolated interpreter, which must find the suite where it is installed.
 PYTHON_INSTALLED_ONLY = ["test_4_daemon_threads"]
+# Doubles its recursion until it is interrupted, which some releases do not notice for a quarter of an hour, bare as well.
+PYTHON_ENDLESS = ["-i", "test_print_exception_gh_102056"]
 
 REDIS_UNITS = """unit/dump unit/auth unit/protocol unit/keyspace unit/scan unit/info unit/info-command
     unit/type/string unit/type/incr unit/type/list unit/type/list-2 unit/type/list-3 unit/type/set unit/type/zset
@@ -115,11 +118,15 @@ def as_user(name, directory):
 
 
 class Python:
-    """Debian's CPython: a process for each module of its tests, with the allocator named."""
+    """A CPython: a process for each module of its tests, with the allocator named."""
+    program, left_out = suite_sources.PYTHON, []
 
     def __init__(self, home, allocator):
         self.name = f"cpython, {allocator}" if allocator else "cpython"
         self.home, self.allocator = home, allocator
+        self.env = {"PYTHONPATH": home}
+        if not suite_sources.python_is_installed():
+            self.left_out = [word for name in PYTHON_INSTALLED_ONLY for word in ("-i", name)]
 
     def parts(self):
         for module in PYTHON_MODULES:
@@ -129,11 +136,10 @@ class Python:
 
     def run(self, module, env, directory):
         report = os.path.join(directory, "report.xml")
-        left_out = [] if suite_sources.python_is_installed() else [word for name in PYTHON_INSTALLED_ONLY for word in ("-i", name)]
-        env = dict(env, PYTHONPATH=self.home, PYTHONDONTWRITEBYTECODE="1")
+        env = dict(env, **self.env, PYTHONDONTWRITEBYTECODE="1")
         if self.allocator:
             env["PYTHONMALLOC"] = self.allocator
-        output, end = execute([suite_sources.PYTHON, "-m", "test", "--timeout", "900", "--junit-xml", report, *left_out, module],
+        output, end = execute([self.program, "-m", "test", "--timeout", "900", "--junit-xml", report, *self.left_out, module],
                               env, directory, 960)
         results = numbered(self.read(report)) if os.path.exists(report) else {}
         if not results and b"Timeout (0:" in output:
@@ -144,7 +150,15 @@ class Python:
     def read(report):
         for case in xml.etree.ElementTree.parse(report).iter("testcase"):
             kinds = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
-            yield case.get("name"), kinds[0] if kinds else "passed"
+            yield case.get("name") or NAMELESS, kinds[0] if kinds else "passed"
+
+
+class OtherPython(Python):
+    """One that has its tests where it is installed."""
+    left_out = PYTHON_ENDLESS
+
+    def __init__(self, program, version, home):
+        self.name, self.program, self.home, self.allocator, self.env = f"cpython {version}", program, home, "", {}
 
 
 class Greenlet:

@@ -110,6 +110,20 @@ def prepare_python(home):
             shutil.copytree(os.path.join(root, package), os.path.join(home, package), dirs_exist_ok=True)
 
 
+def other_pythons(_home):
+    """(program, version, the folder that its tests lie in) of those in SPPROF_TEST_PYTHONS."""
+    found = []
+    for program in filter(None, os.environ.get("SPPROF_TEST_PYTHONS", "").split(":")):
+        said = subprocess.run([program, "-c", "import os, platform, sysconfig, test.test_threading as t; print(platform.python_version() + "
+                               "sysconfig.get_config_var('ABIFLAGS')); print(os.path.dirname(os.path.dirname(t.__file__)))"],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if said.returncode == 0:
+            found.append((program, *said.stdout.splitlines()))
+    if not found:
+        raise Unavailable("SPPROF_TEST_PYTHONS names none that has its tests")
+    return found
+
+
 def prepare_greenlet(_home):
     """The package brings its tests; they look for leaks with objgraph."""
     need_files(PYTHON, GREENLET_TESTS, "/usr/lib/python3/dist-packages/objgraph.py")

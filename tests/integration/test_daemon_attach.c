@@ -306,6 +306,45 @@ START_TEST(a_restart_finds_the_workers_again)
 }
 END_TEST
 
+/* What is said of a snapshot since that mark; to be freed. */
+static char *refusal_of_a_mark(const char *name)
+{
+	Spprof__V1__SnapshotRequest snapshot = SPPROF__V1__SNAPSHOT_REQUEST__INIT;
+	Spprof__V1__Response *response;
+	snapshot.pid = worker.pid;
+	snapshot.since = (char *)name;
+	free(fixture_take_snapshot(&spprofd, &snapshot, &response));
+	ck_assert_ptr_nonnull(response->error);
+	ck_assert_int_eq(response->error->code, SPPROF__V1__ERROR__CODE__INVALID_REQUEST);
+	char *said = strdup(response->error->message);
+	fixture_free(response);
+	return said;
+}
+
+START_TEST(marks_that_end_with_a_daemon_are_said_to)
+{
+	static const char *const older[] = {"--minor=0", NULL};
+	fixture_worker_end(&worker);
+	fixture_worker_start(&worker, &spprofd, older);
+	fixture_worker_tell(&worker, "births 1 10 600000");
+	fixture_worker_handshake(&worker, &spprofd);
+	fixture_await_state(&spprofd, worker.pid, ATTACHED);
+	ck_assert_uint_eq(fixture_mark(&spprofd, worker.pid, "load"), 11);
+	char *before = refusal_of_a_mark("other");
+	ck_assert_msg(strstr(before, "older release") == NULL, "%s", before);
+	fixture_stop(&spprofd, SIGKILL);
+
+	fixture_start(&spprofd, NULL);
+	fixture_await_state(&spprofd, worker.pid, ATTACHED);
+	char *after = refusal_of_a_mark("load");
+	ck_assert_msg(strstr(after, "has no mark 'load' (those that an earlier spprofd was given "
+				    "ended with it") != NULL,
+		"%s", after);
+	free(before);
+	free(after);
+}
+END_TEST
+
 static char *site_of_the_snapshot(void)
 {
 	char *json = fixture_snapshot(
@@ -429,6 +468,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_fork_is_told_apart_from_its_parent);
 	tcase_add_test(t, a_worker_that_closed_its_descriptors_stays_attached);
 	tcase_add_test(t, a_restart_finds_the_workers_again);
+	tcase_add_test(t, marks_that_end_with_a_daemon_are_said_to);
 	tcase_add_test(t, a_sleeping_worker_is_known_to_the_next_daemon);
 	tcase_add_test(t, a_clean_end_leaves_nothing_behind);
 	tcase_add_test(t, losses_make_a_session_unconfirmed_and_are_counted);

@@ -131,6 +131,7 @@ def check_gunicorn(tap, profiler):
         inherited = check_workers(tap, profiler, leaked)
         master, merged = confirmed(profiler, server.pid), confirmed(profiler, server.pid, "--tree")
         check_merged(tap, master, merged, leaked, inherited)
+        check_restart(tap, profiler, server.pid, merged)
         text = profiler.ctl("snapshot", server.pid, "--tree").stdout.decode()
         tap.ok(f"[{server.pid}] and {WORKERS} processes forked from it" in text.split("\n", 1)[0] and
                "and counted once" in text, "text says how many processes it is of, and what is counted once", text)
@@ -150,6 +151,24 @@ def check_merged(tap, master, merged, leaked, inherited):
            "it is of the master and its workers", merged["family"])
     tap.note(f"losses: {profiled.losses(merged) or 'none'}")
     tap.ok(not merged["quality"]["unconfirmed"], "it is confirmed, since each of them is", merged["quality"])
+
+
+def check_restart(tap, profiler, pid, before):
+    """Servers that wait for requests tell nothing; who may read their memory knows all the same."""
+    title = "after a restart of spprofd the tree has the same samples on each line of Python"
+    if os.geteuid() != 0:
+        return tap.skip(title, "needs the right to read sleeping processes' memory")
+    profiler.kill_daemon()
+    profiler.start_daemon()
+    after = profiled.until(lambda: whole_again(profiler, pid, before)) or profiler.snapshot(pid, "--tree")
+    lines = [{function: line_of(snapshot, function)[2] for function in ("load", "leaking_view")} for snapshot in (before, after)]
+    return tap.ok(lines[0] == lines[1] and before["family"] == after["family"], title, [lines, before["family"], after["family"]])
+
+
+def whole_again(profiler, pid, before):
+    after = profiler.snapshot(pid, "--tree")
+    complete = after["family"]["processes"] == before["family"]["processes"] and not after["quality"]["unconfirmed"]
+    return after if complete else None
 
 
 class Tree:

@@ -3,7 +3,7 @@
  * the segment before anybody sees it; then one command per line on stdin, each answered by one
  * line, "ok" or "ok NUMBER". Ends with its input.
  *
- *   fake_worker [--unsealed] [--short] [--version=N] [--rings=N]
+ *   fake_worker [--unsealed] [--short] [--version=N] [--minor=N] [--rings=N]
  *
  *   handshake DIR          connect to DIR/agent.sock, hand the segment over, close
  *   send FILE DIR          the same with another file's descriptor
@@ -322,9 +322,10 @@ static bool option(int argc, char **argv, const char *name, unsigned *value)
 
 static void make_segment(int argc, char **argv)
 {
-	unsigned rings = 4, version = WIRE_MAJOR;
+	unsigned rings = 4, version = WIRE_MAJOR, minor = WIRE_MINOR;
 	option(argc, argv, "--rings", &rings);
 	option(argc, argv, "--version", &version);
+	option(argc, argv, "--minor", &minor);
 	fake_segment_init(&segment, rings, 64u << 10, 0);
 	/* This one is for a daemon to consume. */
 	flock(segment.fd, LOCK_UN);
@@ -332,6 +333,7 @@ static void make_segment(int argc, char **argv)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	segment.header->load_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	segment.header->major = (uint16_t)version;
+	segment.header->minor = (uint16_t)minor;
 	atomic_store_explicit(
 		&segment.header->counters.interval_bytes, 512u << 10, memory_order_relaxed);
 	store_maps();

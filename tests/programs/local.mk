@@ -62,6 +62,7 @@ tests_programs_controlled_cxx_CPPFLAGS = -I$(srcdir)/include
 # A program that allocates as it is told, and knows what is live.
 check_PROGRAMS += tests/programs/steered
 tests_programs_steered_SOURCES = tests/programs/steered.c
+tests_programs_steered_CPPFLAGS = -I$(srcdir)/include
 tests_programs_steered_CFLAGS = $(AM_CFLAGS) -O1 -fno-builtin -fno-optimize-sibling-calls -pthread
 
 # What the agent must not harm (tests/integration/test_harmless.py), and what these need beside them.

@@ -7,7 +7,9 @@
  *   churn COUNT SIZE   makes and frees blocks, by churn_block()
  *   resize COUNT SIZE  reallocates the oldest of the kept ones
  *   tree DEPTH         forks a child that keeps and drops a few, forks the next one, and so on; each says
- *                      "child PID BYTES" and waits until the standard input ends
+ *                      "child PID BYTES" and waits until the standard input ends. SIGUSR1 has any of them allocate
+ *                      a bit and free it: who sleeps tells nothing
+ *   mark NAME          a border in the row of its samples (spprof.h)
  *   idle               never answers: sleeps for good
  *
  * With -t N all of this happens in N threads at once, each with blocks of its own. With -s FILE the bytes of each
@@ -16,12 +18,14 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <spprof/spprof.h>
 
 #define MAX_BLOCKS  (1u << 20)
 #define MAX_THREADS 64
@@ -36,7 +40,7 @@ struct heap {
 static uint64_t own_bytes[MAX_THREADS];
 static struct heap heaps[MAX_THREADS];
 static unsigned threads = 1;
-static char command[16];
+static char command[16], name[40];
 static unsigned long count, size;
 static pthread_barrier_t begin, end;
 
@@ -136,8 +140,17 @@ static void wait_for_the_end(void)
 	_exit(0);
 }
 
+/* All of its own are in a read meanwhile. */
+static void wake(int signal)
+{
+	(void)signal;
+	for (int i = 0; i < 100; i++)
+		free(churn_block(4096));
+}
+
 static void tree(unsigned long depth)
 {
+	sigaction(SIGUSR1, &(struct sigaction){.sa_handler = wake, .sa_flags = SA_RESTART}, NULL);
 	for (unsigned long level = 1; level <= depth; level++) {
 		pid_t child = fork();
 
@@ -151,8 +164,7 @@ static void tree(unsigned long depth)
 		drop(&heaps[0], 100);
 		keep(&heaps[0], 50 * level, 3000);
 		/* Enough for a fork's child to be seen, whatever the interval. */
-		for (int i = 0; i < 100; i++)
-			free(churn_block(4096));
+		wake(0);
 		say("child", (long)getpid());
 	}
 	if (depth > 0)
@@ -220,6 +232,8 @@ int main(int argc, char **argv)
 		count = size = 0;
 		if (sscanf(line, "%15s %lu %lu", command, &count, &size) < 1)
 			continue;
+		if (strcmp(command, "mark") == 0 && sscanf(line, "mark %39s", name) == 1)
+			spprof_mark(name);
 		if (strcmp(command, "idle") == 0)
 			for (;;)
 				pause();

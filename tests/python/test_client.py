@@ -10,7 +10,7 @@ from unittest import mock
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import tap_unittest  # noqa: E402
 from fake_daemon import PREAMBLE, FakeDaemon, framed  # noqa: E402
-from spprof import _client, _protobuf, memprof  # noqa: E402
+from spprof import _client, _protobuf, _reading, memprof  # noqa: E402
 
 HEAP = {
     "format": "spprof.snapshot/1", "process": {"pid": 7}, "taken_unix_ns": 5, "interval_bytes": 1024,
@@ -129,7 +129,34 @@ class Attached(unittest.TestCase):
         self.snapshot(HEAP)
         asked = [request["snapshot"] for request in self.requests if "snapshot" in request]
         self.assertEqual(asked, [{"pid": 7, "format": 1, "samples": True, "timeout_ms": 10000, "since_id": 0, "until_id": 0,
-                                  "tid": 0}])
+                                  "tid": 0, "descendants": False}])
+
+    def test_a_daemon_that_came_late_is_given_the_occasion_to_be_told(self):
+        def answer(unconfirmed, value):
+            return [{"stats": {"process": {"pid": 7, "unconfirmed": unconfirmed}, "live_bytes": {"value": value}}}]
+
+        nudges = []
+        with FakeDaemon(answer(True, 10.0), answer(True, 20.0), answer(False, 30.0)) as daemon:
+            answer_at_last = _reading.Reader(_client.Client(daemon.directory), 7, lambda: nudges.append(1)).settle()
+        self.assertEqual((_reading.estimated_heap_bytes(answer_at_last), len(nudges)), (30, 2))
+        with FakeDaemon(*[answer(True, 10.0)] * 21) as daemon:
+            stats = _reading.Reader(_client.Client(daemon.directory), 7, lambda: nudges.append(1)).settle()
+        self.assertEqual((_reading.is_confirmed(stats), len(nudges)), (False, 22))
+        with FakeDaemon(answer(True, 10.0), answer(True, 20.0)) as daemon:
+            stats = memprof.attach(7, daemon.directory).get_stats()
+        self.assertEqual((stats.is_confirmed, stats.estimated_heap_bytes), (False, 20))
+
+    def test_of_several_processes_each_sample_says_whose_it_is(self):
+        samples = [{**HEAP["samples"][0], "pid": 9}, HEAP["samples"][0]]
+        family = {"processes": 2, "left_out": 3, "unmatched_samples": 4}
+        with FakeDaemon(STATS, heap_answer({**HEAP, "samples": samples, "family": family}), STATS) as daemon:
+            snapshot = memprof.attach(7, daemon.directory).get_snapshot(descendants=True)
+            self.assertTrue(next(request["snapshot"] for request in daemon.requests if "snapshot" in request)["descendants"])
+        self.assertEqual(([sample.pid for sample in snapshot.samples], snapshot.processes), ([9, 7], 2))
+        text = "\n".join(snapshot.warnings)
+        for words in ("3 descendants are left out", "4 samples that were inherited"):
+            self.assertIn(words, text)
+        self.assertEqual((self.snapshot(HEAP).processes, self.snapshot(HEAP).samples[0].pid), (1, 7))
 
     def test_what_must_be_known_is_in_the_warnings(self):
         text = "\n".join(self.snapshot(HEAP).warnings)

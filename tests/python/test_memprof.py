@@ -15,7 +15,7 @@ PRELUDE = """
 import json, math, os, sys, threading
 from spprof import memprof
 from spprof.memprof import MemoryProfiler
-BLOCK, SIZE = 20000, 20033
+BLOCK, SIZE = 20000, sys.getsizeof(bytes(20000))
 
 def blocks(count):
     return [bytes(BLOCK) for _ in range(count)]
@@ -81,6 +81,7 @@ assert abs(grown - 1000 * SIZE) < 5 * SIZE * math.sqrt(1000 * (1 - p)) / p + 400
     def test_a_stop_ends_samples_and_not_the_tracking_of_frees(self):
         self.python(PRELUDE + """
 memprof.start(16)
+own = memprof.get_snapshot().estimated_heap_bytes  # the interpreter's, by few samples from before the start
 kept = blocks(1000)
 memprof.stop()
 before = memprof.get_stats()
@@ -88,7 +89,7 @@ unseen = blocks(500)
 assert memprof.get_stats().total_samples == before.total_samples
 del kept
 assert memprof.get_stats().live_samples < before.live_samples - 500
-assert memprof.get_snapshot().estimated_heap_bytes < 14_000_000
+assert memprof.get_snapshot().estimated_heap_bytes < own + 4_000_000
 memprof.start(32)
 kept = blocks(1000)
 assert memprof.get_stats().sampling_rate_bytes == 32768
@@ -123,6 +124,63 @@ assert os.waitpid(pid, 0)[1] == 0
 memprof.get_snapshot()
 """)
         self.assert_nothing_is_left()
+
+
+class Trees(UnderAgent):
+    def test_descendants_count_what_they_have_inherited_once(self):
+        for interpreter in interpreters():
+            with self.subTest(interpreter):
+                self.python(PRELUDE + """
+import subprocess
+memprof.start(16)
+kept = blocks(500)
+ready, ready_end = os.pipe()
+gate_end, gate = os.pipe()
+def child(depth):
+    if os.fork():
+        return
+    own = blocks(100)
+    if depth > 1:
+        child(depth - 1)
+    os.write(ready_end, b"x")
+    # Whoever reads what is said here does not wait for this process.
+    for fd in (gate, 1, 2):
+        os.close(fd)
+    os.read(gate_end, 1)
+    os._exit(0)
+for _ in range(2):
+    child(2)
+for _ in range(4):
+    assert os.read(ready, 1)
+def settled():
+    for _ in range(600):
+        tree = memprof.get_snapshot(descendants=True)
+        if tree.processes == 5:
+            return tree
+        blocks(5)
+        threading.Event().wait(0.1)
+    raise AssertionError(tree)
+tree, alone = settled(), memprof.get_snapshot()
+assert (tree.processes, alone.processes, tree.pid) == (5, 1, os.getpid())
+ours = [s for s in tree.live if s.size == SIZE]
+own = {s.id for s in alone.live if s.size == SIZE}
+assert {s.id for s in ours if s.pid == os.getpid()} == own, "what it has itself is counted here"
+assert len({s.pid for s in ours}) == 5 and len({(s.pid, s.id) for s in tree.live}) == len(tree.live)
+found, error = sum(s.estimated_bytes for s in ours), sum(s.variance for s in ours) ** 0.5
+assert abs(found - 900 * SIZE) < 5 * error, (found, error)
+assert abs(sum(s.estimated_bytes for s in tree.live) - tree.estimated_heap_bytes) < len(tree.live) + 2
+assert tree.top_allocators(1)[0].line == 8  # in blocks()
+tree.save("tree.folded", "collapsed")
+command = [sys.executable, "-m", "spprof", "--socket", memprof._profiler.client.directory, "snapshot", str(os.getpid())]
+environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+said = subprocess.run([*command, "--tree"], env=environment, check=True, capture_output=True, text=True).stdout
+assert said.startswith("5 processes, what they share counted once\\nlive "), said
+one = memprof.attach(next(s.pid for s in ours if s.pid != os.getpid()), memprof._profiler.client.directory)
+assert one.get_snapshot(descendants=True).processes in (1, 2)
+os.close(gate)
+for _ in range(2):
+    os.wait()
+""", interpreter=interpreter)
 
 
 class Scopes(UnderAgent):

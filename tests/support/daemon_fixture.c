@@ -323,6 +323,21 @@ Spprof__V1__Response *fixture_stats(const struct fixture_daemon *daemon, pid_t p
 	return ask(daemon, &request);
 }
 
+uint64_t fixture_mark(const struct fixture_daemon *daemon, pid_t pid, const char *name)
+{
+	Spprof__V1__MarkRequest mark = SPPROF__V1__MARK_REQUEST__INIT;
+	Spprof__V1__Request request = SPPROF__V1__REQUEST__INIT;
+	mark.pid = pid;
+	mark.name = (char *)name;
+	request.kind_case = SPPROF__V1__REQUEST__KIND_MARK;
+	request.mark = &mark;
+	Spprof__V1__Response *response = ask(daemon, &request);
+	ck_assert_int_eq(response->kind_case, SPPROF__V1__RESPONSE__KIND_MARK);
+	uint64_t id = response->mark->id;
+	fixture_free(response);
+	return id;
+}
+
 char *fixture_snapshot(const struct fixture_daemon *daemon, pid_t pid,
 	Spprof__V1__SnapshotRequest__Format format, Spprof__V1__Response **first)
 {

@@ -64,6 +64,8 @@ char *fixture_snapshot(const struct fixture_daemon *daemon, pid_t pid,
 /* The same, for a request of the caller's. */
 char *fixture_take_snapshot(const struct fixture_daemon *daemon,
 	Spprof__V1__SnapshotRequest *snapshot, Spprof__V1__Response **first);
+/* Names a moment: its id. */
+uint64_t fixture_mark(const struct fixture_daemon *daemon, pid_t pid, const char *name);
 void fixture_free(Spprof__V1__Response *response);
 
 /* Asks until the process is in the list in that state; fails the test if that takes too long. */

@@ -89,6 +89,11 @@ struct wire_marks *fake_segment_marks(const struct fake_segment *segment)
 	return (struct wire_marks *)definitions(segment);
 }
 
+struct wire_marks *fake_segment_client_marks(const struct fake_segment *segment)
+{
+	return (struct wire_marks *)(definitions(segment) + WIRE_CLIENT_MARKS_OFFSET);
+}
+
 void fake_segment_code_place(struct fake_segment *segment, uint32_t number, uint64_t place)
 {
 	_Atomic uint64_t *index =

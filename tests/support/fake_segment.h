@@ -52,6 +52,8 @@ void fake_segment_code_place(struct fake_segment *segment, uint32_t number, uint
 
 /* The worker's named marks. */
 struct wire_marks *fake_segment_marks(const struct fake_segment *segment);
+/* Those that daemons keep for their clients. */
+struct wire_marks *fake_segment_client_marks(const struct fake_segment *segment);
 
 /* Well-formed records, filled with values that follow from `id`. `out` has WIRE_RECORD_MAX bytes.
  */

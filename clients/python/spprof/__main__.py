@@ -32,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     env.add_argument("-r", "--rate", type=_rate, metavar="SIZE", help="sample about every SIZE bytes (default 512K)")
     snapshot = commands.add_parser("snapshot", help="what lives in a process")
     snapshot.add_argument("pid", type=int)
+    snapshot.add_argument("--tree", action="store_true", help="and in all that were forked from it, what they share once")
     snapshot.add_argument("-n", "--top", type=int, default=20, help="lines at most (default 20)")
     snapshot.add_argument("-o", "--output", metavar="FILE", help="write all of it to FILE")
     snapshot.add_argument("-f", "--format", choices=sorted(_export.FORMATS), default="speedscope",
@@ -77,13 +78,15 @@ def _env(options: argparse.Namespace) -> int:
 
 
 def _snapshot(options: argparse.Namespace) -> int:
-    snapshot = memprof.attach(options.pid, options.socket).get_snapshot()
+    snapshot = memprof.attach(options.pid, options.socket).get_snapshot(descendants=options.tree)
     for warning in snapshot.warnings:
         print(f"spprof: {warning}", file=sys.stderr)
     if options.output:
         snapshot.save(options.output, options.format)
         return 0
     mib = 1 << 20
+    if options.tree:
+        print(f"{snapshot.processes} processes, what they share counted once")
     print(f"live {snapshot.estimated_heap_bytes / mib:.2f} MiB (95%: {snapshot.estimated_heap_low / mib:.2f} to "
           f"{snapshot.estimated_heap_high / mib:.2f}, {snapshot.live_samples} samples)")
     for allocator in snapshot.top_allocators(options.top):

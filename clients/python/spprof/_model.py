@@ -41,6 +41,7 @@ class AllocationSample:
     stack: Stack
     id: int = 0  #: unique in its process, rising with time
     thread_id: int = 0  #: as threading.get_native_id()
+    pid: int = 0  #: the process that has it; of several that have inherited it, the one in which it is counted
 
     @property
     def variance(self) -> float:
@@ -119,7 +120,8 @@ def allocating_frame(stack: Stack) -> StackFrame:
 
 @dataclass(frozen=True)
 class HeapSnapshot:
-    """What was allocated and not freed at one moment: of a whole process, or of a window of time (MemoryProfiler).
+    """What was allocated and not freed at one moment: of a whole process, of a window of time (MemoryProfiler), or of a
+    process and its forked descendants.
 
     A value: nothing in it changes afterwards. Any thread."""
     samples: List[AllocationSample]  #: live ones; in a window also those that were freed in it, as far as known
@@ -134,6 +136,7 @@ class HeapSnapshot:
     estimated_heap_high: int = 0
     estimated_total_bytes: int = 0  #: allocated in all, freed or not
     warnings: Tuple[str, ...] = field(default=())  #: what a reader must know before believing the numbers
+    processes: int = 1  #: that it is of: `pid` and its descendants
 
     @property
     def live(self) -> List[AllocationSample]:
@@ -210,8 +213,9 @@ def diff(before: HeapSnapshot, after: HeapSnapshot) -> List[Difference]:
 
 
 def _difference(old: List[AllocationSample], new: List[AllocationSample]) -> Optional[Difference]:
-    def identity(sample: AllocationSample) -> Tuple[int, int, int]:
-        return sample.id, sample.address, sample.size
+    def identity(sample: AllocationSample) -> Tuple[int, int, int, int]:
+        # Processes that were forked from one give the same ids, and often the same addresses.
+        return sample.pid, sample.id, sample.address, sample.size
 
     same = set(map(identity, old)) & set(map(identity, new))
     changed = [sample for sample in old + new if identity(sample) not in same]
@@ -230,8 +234,9 @@ class MemProfStats:
     live_samples: int
     freed_samples: int
     unique_stacks: int
-    estimated_heap_bytes: int
+    estimated_heap_bytes: int  #: of what lives; a sum of samples' weights, with no interval of its own: take a snapshot
     heap_map_load_percent: float  #: live samples in the agent's map, by its slots; it grows by itself
     collisions: int  #: samples that did not get the first slot of their window in that map
     sampling_rate_bytes: int  #: mean bytes between sample points now in force, which the agent may have raised
     lost_samples: int = 0  #: that could not be kept or told
+    is_confirmed: bool = True  #: False: spprofd has not been told all that lives, so estimated_heap_bytes may be off

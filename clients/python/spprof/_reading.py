@@ -38,14 +38,14 @@ def _stacks(heap: Json) -> List[Stack]:
     return [tuple(frames[index] for index in site["stack"]) for site in heap["sites"]]
 
 
-def _sample(told: Json, stacks: List[Stack]) -> AllocationSample:
+def _sample(told: Json, stacks: List[Stack], pid: int) -> AllocationSample:
     size = told["size"]
     chance = -math.expm1(-size / told["interval"])
     freed = told.get("freed_unix_ns")
     return AllocationSample(
         address=int(told["address"], 16), size=size, weight=1 / chance, estimated_bytes=size / chance,
         timestamp_ns=told["time_unix_ns"], lifetime_ns=None if freed is None else max(0, freed - told["time_unix_ns"]),
-        stack=stacks[told["site"]], id=told["id"], thread_id=told["thread"])
+        stack=stacks[told["site"]], id=told["id"], thread_id=told["thread"], pid=told.get("pid", pid))
 
 
 def _health(heap: Json, stats: Message) -> FramePointerHealth:
@@ -77,6 +77,11 @@ def _warnings(heap: Json, health: FramePointerHealth) -> Tuple[str, ...]:
         found.append(f"{health.truncation_rate:.0%} of the stacks are cut short: {health.recommendation}")
     if quality["locations_unresolved"]:
         found.append(f"{quality['locations_unresolved']} of {quality['locations_total']} places in code have no name")
+    family = heap.get("family", {})
+    if family.get("left_out"):
+        found.append(f"{family['left_out']} descendants are left out: of another user, or past the first 256 processes")
+    if family.get("unmatched_samples"):
+        found.append(f"{family['unmatched_samples']} samples that were inherited may be counted more than once")
     if not heap.get("window", {}).get("cumulative_complete", True):
         found.append("what was allocated and freed within the window is not known in full")
     return tuple(found)
@@ -91,12 +96,13 @@ def build(heap: Json, stats: Message, window: Window = WHOLE) -> HeapSnapshot:
     counted = window.until_id and not window.thread_id
     total = window.until_id - window.since_id if counted else cumulative["samples"]
     return HeapSnapshot(
-        samples=[_sample(told, stacks) for told in heap["samples"]],
+        samples=[_sample(told, stacks, heap["process"]["pid"]) for told in heap["samples"]],
         total_samples=total, live_samples=live["samples"],
         estimated_heap_bytes=live["bytes"]["value"], timestamp_ns=heap["taken_unix_ns"], frame_pointer_health=health,
         pid=heap["process"]["pid"], sampling_rate_bytes=heap["interval_bytes"],
         estimated_heap_low=live["bytes"]["low"], estimated_heap_high=live["bytes"]["high"],
-        estimated_total_bytes=cumulative["bytes"]["value"], warnings=_warnings(heap, health))
+        estimated_total_bytes=cumulative["bytes"]["value"], warnings=_warnings(heap, health),
+        processes=heap.get("family", {}).get("processes", 1))
 
 
 class Reader:
@@ -107,28 +113,32 @@ class Reader:
         self.pid = pid
         self.nudge = nudge
 
-    def _heap(self, window: Window) -> Json:
+    def _heap(self, window: Window, descendants: bool) -> Json:
         data = self.client.snapshot({
             "pid": self.pid, "format": ENUMS["SnapshotRequest.Format"]["JSON"], "samples": True,
             "timeout_ms": int(NAMES_SECONDS * 1000), "since_id": window.since_id, "until_id": window.until_id,
-            "tid": window.thread_id})
+            "tid": window.thread_id, "descendants": descendants})
         heap: Json = json.loads(data)
         if heap["format"] != "spprof.snapshot/1":
             raise ProtocolError(f"spprofd answers in a format that this package does not know: {heap['format']}")
         return heap
 
-    def settle(self) -> None:
-        """Gives a daemon that came late the occasion to be told what lives."""
+    def settle(self) -> Message:
+        """Gives a daemon that came late the occasion to be told what lives. Its last StatsResponse."""
+        stats = self.client.stats(self.pid)
         for _ in range(20 if self.nudge else 0):
-            process = self.client.stats(self.pid).get("process", {})
-            if not process.get("unconfirmed", False) or not self.nudge:
-                return
+            if is_confirmed(stats) or not self.nudge:
+                break
             self.nudge()
+            stats = self.client.stats(self.pid)
+        return stats
 
-    def snapshot(self, window: Window = WHOLE) -> HeapSnapshot:
-        self.settle()
+    def snapshot(self, window: Window = WHOLE, descendants: bool = False) -> HeapSnapshot:
+        """Not both: a window is one of a process's own ids."""
+        if self.nudge:
+            self.settle()
         try:
-            heap = self._heap(window)
+            heap = self._heap(window, descendants)
             return build(heap, self.client.stats(self.pid), window)
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise ProtocolError(f"spprofd's snapshot is not understood: {error!r}") from error
@@ -147,8 +157,12 @@ class Reader:
             estimated_heap_bytes=estimated_heap_bytes(answer),
             heap_map_load_percent=counters.get("agent_map_load_percent", 0.0),
             collisions=count("agent_map_collisions"), sampling_rate_bytes=count("agent_interval_bytes"),
-            lost_samples=sum(count(name) for name in counters if name.startswith("lost_") and not name.endswith("_bytes")
+            is_confirmed=is_confirmed(answer), lost_samples=sum(count(name) for name in counters if name.startswith("lost_") and not name.endswith("_bytes")
                              and name != "lost_death_unwritten"))
+
+
+def is_confirmed(stats: Message) -> bool:
+    return not stats.get("process", {}).get("unconfirmed", False)
 
 
 def estimated_heap_bytes(stats: Message) -> int:

@@ -14,8 +14,8 @@ or LD_PRELOAD (`python3 -m spprof env`). What it samples is kept and named outsi
 answers, start() starts one that ends with the process.
 
 Every number is an estimate from samples. All functions may be called from any thread, take microseconds but for
-get_snapshot() (milliseconds; seconds while the names of many libraries are read for the first time) and the start of a
-daemon, and hold one lock meanwhile, which none but they take. A forked child goes on in its parent's state, as a
+get_snapshot() (milliseconds; seconds while the names of many libraries are read for the first time), get_stats()
+(milliseconds) and the start of a daemon, and hold one lock meanwhile, which none but they take. A forked child goes on in its parent's state, as a
 process of its own. RuntimeError is raised where what is asked for cannot be done, ValueError for arguments that make no
 sense; a program that is being profiled is never ended by either.
 """
@@ -31,7 +31,7 @@ from . import _agent, _client
 from ._daemon import PrivateDaemon
 from ._model import (AllocationSample, Allocator, Difference, FramePointerHealth, HeapSnapshot, MemProfStats, Stack,
                      StackFrame, diff)
-from ._reading import WHOLE, Reader, Window, estimated_heap_bytes
+from ._reading import WHOLE, Reader, Window, estimated_heap_bytes, is_confirmed
 
 __all__ = [
     "AllocationSample", "Allocator", "Difference", "FramePointerHealth", "HeapSnapshot", "MemProfStats",
@@ -40,12 +40,39 @@ __all__ = [
 ]
 
 _MAX_RATE_KB = 1 << 30
+_MAX_DESCENDANTS = 255
 
 
 def _nudge() -> None:
     """The agent tells what lives with its slow paths: one comes with so many bytes of this thread's allocations."""
     for _ in range(64):
         bytearray(1 << 16)
+
+
+def _children(pid: int) -> List[int]:
+    """Of all its threads. None, where the kernel does not tell (or they are gone)."""
+    found: List[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
+                found += map(int, file.read().split())
+    except OSError:
+        pass
+    return found
+
+
+def _introduce(client: _client.Client, pid: int, left: int = _MAX_DESCENDANTS) -> int:
+    """Asks a private daemon for each descendant: it looks for none by itself. Returns how many more may be asked for."""
+    for child in _children(pid):
+        if left <= 0:
+            break
+        left -= 1
+        try:
+            client.stats(child)
+        except _client.DaemonError:
+            pass  # without the agent, or with nothing of its own yet
+        left = _introduce(client, child, left)
+    return left
 
 
 class _Profiler:
@@ -209,28 +236,40 @@ def shutdown() -> None:
         _profiler.shutdown()
 
 
-def get_snapshot() -> HeapSnapshot:
+def get_snapshot(*, descendants: bool = False) -> HeapSnapshot:
     """What lives now, of this process. It goes on meanwhile; only the caller waits.
+
+    With `descendants` also of the processes that were forked from it, directly or by others, that live and have
+    allocated some 64 KiB since: what several of them have inherited is counted once, at the nearest to the root that has
+    it still; `processes` says of how many it is, and AllocationSample.pid whose each sample is. 256 processes and
+    2,097,152 samples at most. Where start() has started a spprofd of its own: as far as the parents of each live, too.
 
     RuntimeError: start() was never called, or shutdown() was; spprofd does not answer."""
     with _profiler.lock:
         reader = _profiler.reader()
-    return reader.snapshot()
+        is_private = _profiler.daemon is not None
+    if descendants and is_private:
+        _introduce(reader.client, reader.pid)
+    return reader.snapshot(descendants=descendants)
 
 
 def get_stats() -> MemProfStats:
-    """Counters of this process, and the estimate of what lives.
+    """Counters of this process as the agent has them now, and spprofd's estimate of what lives. Before it answers,
+    spprofd takes in all that the agent has told; samples that are being told at that moment are missing. If it came
+    late, was restarted or lost records, it is told again first what lives, as for get_snapshot(): this thread allocates
+    (and frees) up to 80 MiB in small steps meanwhile, and where that did not suffice, `is_confirmed` is False.
 
     RuntimeError: start() was never called, or shutdown() was; spprofd does not answer."""
     with _profiler.lock:
         reader = _profiler.reader()
-        live = estimated_heap_bytes(reader.client.stats(reader.pid))
-        stats = _agent.stats()
+    answer = reader.settle()
+    live, stats = estimated_heap_bytes(answer), _agent.stats()
     return MemProfStats(
         total_samples=stats.samples, live_samples=stats.live_samples, freed_samples=stats.freed_samples,
         unique_stacks=stats.unique_stacks, estimated_heap_bytes=live,
         heap_map_load_percent=100.0 * stats.live_samples / stats.map_slots if stats.map_slots else 0.0,
-        collisions=stats.map_collisions, sampling_rate_bytes=stats.interval_bytes, lost_samples=stats.lost_samples)
+        collisions=stats.map_collisions, sampling_rate_bytes=stats.interval_bytes, lost_samples=stats.lost_samples,
+        is_confirmed=is_confirmed(answer))
 
 
 class RemoteProcess:
@@ -243,13 +282,16 @@ class RemoteProcess:
     def pid(self) -> int:
         return self._reader.pid
 
-    def get_snapshot(self) -> HeapSnapshot:
-        """What lives in it now; after its end, for a while, what lived then. RuntimeError: it is not known any more, or
-        spprofd does not answer."""
-        return self._reader.snapshot()
+    def get_snapshot(self, *, descendants: bool = False) -> HeapSnapshot:
+        """What lives in it now; after its end, for a while, what lived then. With `descendants` as memprof.get_snapshot();
+        those of other users, which the caller may not see, are left out, and a warning says how many. RuntimeError: it
+        is not known any more, or spprofd does not answer."""
+        return self._reader.snapshot(descendants=descendants)
 
     def get_stats(self) -> MemProfStats:
-        """Its counters. RuntimeError: as get_snapshot()."""
+        """Its counters, and the estimate of what lives: of all that it had told when spprofd answered. Nothing makes it
+        tell more: while spprofd does not know all of it (`is_confirmed` False) the estimate may be far off. RuntimeError:
+        as get_snapshot()."""
         return self._reader.stats()
 
 

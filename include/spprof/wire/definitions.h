@@ -6,6 +6,8 @@
  *   0                          struct wire_marks
  *   WIRE_CODES_INDEX_OFFSET    uint64_t[WIRE_CODES_MAX]: where code number i lies, WIRE_CODE_PLACE; 0: not there (yet)
  *   WIRE_CODES_OFFSET          struct wire_code after struct wire_code, each aligned to 8
+ *   WIRE_CLIENT_MARKS_OFFSET   struct wire_marks: those that clients gave. The daemon's to write, for the next one; since
+ *                              minor WIRE_CLIENT_MARKS_MINOR, before that codes may lie there
  *
  * Codes are numbered from 1; a number keeps its meaning as long as the segment is there. The same code that is made
  * anew (a module that is reloaded, a function that is executed again) has the same number if it has the same name,
@@ -18,6 +20,8 @@
  *            when the definition is there                  and a frame that names it is told after that (RING-1)
  *   bytes    whoever reserved them        daemon           plain: ordered by index
  *   marks    agent, any thread            daemon           relaxed: a mark whose seal does not fit is half written
+ *   clients' daemon that holds the        later daemons    plain, by pwrite; the same
+ *   marks    segment's lock
  */
 #pragma once
 #include <stddef.h>
@@ -27,6 +31,8 @@
 #define WIRE_CODES_INDEX_OFFSET ((size_t)8 << 10)
 #define WIRE_CODES_MAX          (16u << 10)
 #define WIRE_CODES_OFFSET       (WIRE_CODES_INDEX_OFFSET + WIRE_CODES_MAX * sizeof(uint64_t))
+#define WIRE_CLIENT_MARKS_OFFSET (WIRE_DEFINITIONS_SIZE - ((size_t)8 << 10))
+#define WIRE_CLIENT_MARKS_MINOR 1u
 
 /* Offset from the definitions' beginning, and the whole size of the struct wire_code there. */
 #define WIRE_CODE_PLACE(offset, size) ((uint64_t)(offset) << 32 | (uint32_t)(size))
@@ -75,12 +81,15 @@ struct wire_mark {
 #define WIRE_MARKS_MAX     127u
 
 struct wire_marks {
-	_Atomic uint64_t made; /* in all: the next one goes to made % WIRE_MARKS_MAX, over the oldest */
+	/* In all: the next one goes to made % WIRE_MARKS_MAX, over the oldest. Of clients' marks: not 0 as soon as one has
+	 * asked for a mark, with a name or without. */
+	_Atomic uint64_t made;
 	uint64_t reserved[7];
 	struct wire_mark marks[WIRE_MARKS_MAX];
 };
 
 _Static_assert(sizeof(struct wire_marks) == WIRE_CODES_INDEX_OFFSET, "marks end where the codes' index begins");
+_Static_assert(sizeof(struct wire_marks) == WIRE_DEFINITIONS_SIZE - WIRE_CLIENT_MARKS_OFFSET, "clients' marks end the definitions");
 
 /* FNV-1a (Fowler, Noll, Vo) over the words: tells a whole mark from one that was copied while it was written. */
 static inline uint64_t wire_mark_seal(uint64_t id, uint64_t time_ns, const uint64_t name[5])
@@ -96,4 +105,4 @@ static inline uint64_t wire_mark_seal(uint64_t id, uint64_t time_ns, const uint6
 
 _Static_assert(sizeof(struct wire_code) == 24, "a definition without text");
 _Static_assert(WIRE_CODES_OFFSET % 4096 == 0, "definitions begin on a page");
-_Static_assert(WIRE_CODES_OFFSET < WIRE_DEFINITIONS_SIZE, "there is room for definitions");
+_Static_assert(WIRE_CODES_OFFSET < WIRE_CLIENT_MARKS_OFFSET, "there is room for definitions");

@@ -43,7 +43,7 @@
 
 #define WIRE_MAGIC         UINT64_C(0x314745534650505a) /* first bytes of every segment */
 #define WIRE_MAJOR         3u
-#define WIRE_MINOR         0u
+#define WIRE_MINOR         1u
 #define WIRE_MEMFD_NAME    "spprof-segment" /* /proc/PID/fd/N reads "/memfd:spprof-segment (deleted)" */
 #define WIRE_MAX_RINGS     32u
 #define WIRE_MIN_RING_SIZE (16u << 10)

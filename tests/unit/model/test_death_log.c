@@ -78,13 +78,13 @@ START_TEST(a_model_logs_nothing_until_it_is_asked_to)
 	heap_model_death(model, 1, 100);
 	ck_assert_ptr_null(heap_model_death_log(model));
 	ck_assert_uint_eq(heap_model_next_id(model), 4);
-	heap_model_log_deaths(model);
+	heap_model_log_deaths(model, heap_model_next_id(model));
 	heap_model_death(model, 2, 200); /* older than the log */
 	struct heap_birth birth = born(4), stillborn = born(5);
 	heap_model_birth(model, &birth);
 	heap_model_death(model, 5, 500); /* its birth comes behind it */
 	heap_model_birth(model, &stillborn);
-	heap_model_log_deaths(model);
+	heap_model_log_deaths(model, heap_model_next_id(model));
 	heap_model_death(model, 4, 400);
 	look(heap_model_death_log(model));
 	ck_assert_uint_eq(visits, 2);
@@ -101,7 +101,7 @@ START_TEST(what_a_sweep_infers_is_logged_without_a_time)
 	struct heap_limits limits = {.max_live = 10, .max_deaths = 10};
 	struct heap_birth birth = born(1);
 	ck_assert_int_eq(heap_model_new(&model, &limits), 0);
-	heap_model_log_deaths(model);
+	heap_model_log_deaths(model, heap_model_next_id(model));
 	heap_model_birth(model, &birth);
 	heap_model_end_round(model);
 	heap_model_request(model, 1);

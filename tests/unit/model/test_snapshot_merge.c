@@ -1,4 +1,5 @@
 #include "model/snapshot_merge.h"
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/alloc.h"
@@ -79,8 +80,8 @@ static struct snapshot *merge(struct snapshot *first, struct snapshot *second, u
 {
 	struct snapshot_merge *merge;
 	ck_assert_int_eq(snapshot_merge_new(&merge, max_text), 0);
-	snapshot_merge_add(merge, first);
-	snapshot_merge_add(merge, second);
+	ck_assert_int_eq(snapshot_merge_add(merge, first), 0);
+	ck_assert_int_eq(snapshot_merge_add(merge, second), 0);
 	snapshot_free(first); /* nothing of the parts is borrowed */
 	snapshot_free(second);
 	struct snapshot *merged = snapshot_merge_finish(merge);
@@ -253,6 +254,64 @@ START_TEST(an_ended_process_that_holds_nothing_is_not_counted)
 }
 END_TEST
 
+static void add_sample(struct snapshot *part, uint64_t id, uint32_t site)
+{
+	part->samples = alloc_resize(part->samples, part->sample_count + 1, sizeof *part->samples);
+	part->samples[part->sample_count++] = (struct snapshot_sample){.id = id, .site = site};
+}
+
+/* The function that a sample's stack is named by. */
+static const char *function_of(const struct snapshot *snapshot, uint32_t sample)
+{
+	const struct snapshot_site *site = &snapshot->sites[snapshot->samples[sample].site];
+	return site->depth > 0 ? snapshot->locations[site->locations[0]].lines[0].function
+			       : "[other]";
+}
+
+START_TEST(samples_keep_their_process_and_go_to_the_merged_site)
+{
+	struct snapshot *a = new_part(1), *b = new_part(2);
+	add_site(a, python(a, "f", "a.py", 1), UINT32_MAX, 1);
+	add_site(b, python(b, "g", "a.py", 1), UINT32_MAX, 3);
+	add_site(b, python(b, "f", "a.py", 1), UINT32_MAX, 1);
+	add_sample(a, 7, 0);
+	add_sample(b, 7, 1);
+	add_sample(b, 8, 0);
+	struct snapshot *merged = merge(a, b, ROOMY);
+	ck_assert_uint_eq(merged->sample_count, 3);
+	for (uint32_t i = 0; i < 3; i++) {
+		ck_assert_int_eq(merged->samples[i].pid, i == 0 ? 1 : 2);
+		ck_assert_uint_eq(merged->samples[i].id, i < 2 ? 7 : 8);
+		ck_assert_str_eq(function_of(merged, i), i < 2 ? "f" : "g");
+	}
+	snapshot_free(merged);
+	a = new_part(1);
+	b = new_part(2);
+	add_site(a, python(a, "f", "a.py", 1), UINT32_MAX, 1);
+	add_sample(a, 7, 0);
+	merged = merge(a, b, 0);
+	ck_assert_str_eq(function_of(merged, 0), "[other]");
+	snapshot_free(merged);
+}
+END_TEST
+
+START_TEST(more_samples_than_an_answer_has_room_for_are_refused)
+{
+	struct snapshot *a = new_part(1), *b = new_part(2);
+	struct snapshot_merge *merge;
+	add_site(a, python(a, "f", "a.py", 1), UINT32_MAX, 1);
+	add_sample(a, 7, 0);
+	add_sample(b, 7, 0);
+	b->sample_count = SNAPSHOT_MERGE_MAX_SAMPLES;
+	ck_assert_int_eq(snapshot_merge_new(&merge, ROOMY), 0);
+	ck_assert_int_eq(snapshot_merge_add(merge, a), 0);
+	ck_assert_int_eq(snapshot_merge_add(merge, b), -EFBIG);
+	snapshot_merge_free(merge);
+	snapshot_free(a);
+	snapshot_free(b);
+}
+END_TEST
+
 START_TEST(past_the_bound_of_text_sites_are_folded_and_counted)
 {
 	struct snapshot *a = new_part(1), *b = new_part(2);
@@ -302,6 +361,8 @@ static Suite *suite(void)
 	tcase_add_test(t, the_quality_is_that_of_the_worst_and_losses_add_up);
 	tcase_add_test(t, one_that_is_not_under_repair_leaves_none_under_repair);
 	tcase_add_test(t, an_ended_process_that_holds_nothing_is_not_counted);
+	tcase_add_test(t, samples_keep_their_process_and_go_to_the_merged_site);
+	tcase_add_test(t, more_samples_than_an_answer_has_room_for_are_refused);
 	tcase_add_test(t, past_the_bound_of_text_sites_are_folded_and_counted);
 	tcase_add_test(t, without_a_part_there_is_nothing);
 	suite_add_tcase(s, t);

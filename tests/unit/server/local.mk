@@ -158,6 +158,7 @@ tests_unit_server_test_session_sums_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_session_sums_LDADD = $(server_test_all_ldadd)
 
 unit_tests += tests/unit/server/test_session_marks
+tests_unit_server_test_session_marks_SOURCES = tests/unit/server/test_session_marks.c tests/unit/server/family_fixture.h
 tests_unit_server_test_session_marks_CPPFLAGS = $(server_test_cppflags)
 tests_unit_server_test_session_marks_LDADD = $(server_test_all_ldadd)
 

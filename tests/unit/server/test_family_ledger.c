@@ -42,7 +42,9 @@ static bool counts_at(uint64_t id, uint64_t address)
 {
 	struct heap_birth entry = {
 		.id = id, .address = address, .size_bytes = 100, .interval_bytes = 1000};
-	return family_ledger_counts(&entry, ledger);
+	bool counts = family_ledger_counts(&entry, ledger);
+	ck_assert(family_ledger_has_counted(&entry, ledger) == counts);
+	return counts;
 }
 
 static bool counts(uint64_t id)
