@@ -99,7 +99,7 @@ test_flags() { # test_flags NAME FLAG...
 # An emulated process has its segment like any other, so it is read as on this machine.
 test_python() {
 	root=${SPPROF_AARCH64_PYTHON-}
-	if [ ! -x "$root/usr/bin/python3" ]; then
+	if [ -z "$root" ] || [ ! -x "$root/usr/bin/python3" ]; then
 		say ok 'Python # SKIP SPPROF_AARCH64_PYTHON is not what scripts/fetch-aarch64-python has made'
 		return
 	fi
