@@ -173,7 +173,8 @@ static uint32_t module_of(
 
 /* Updates */
 
-static void read_ranges(struct module_map *map, struct maps_text text,
+/* Where the last mapping of the text ends. */
+static uint64_t read_ranges(struct module_map *map, struct maps_text text,
 	enum module_map_source source, uint32_t epoch, struct ranges *out)
 {
 	struct maps_line line;
@@ -200,6 +201,18 @@ static void read_ranges(struct module_map *map, struct maps_text text,
 				    .first_epoch = epoch,
 				    .last_epoch = epoch,
 			    });
+	}
+	return end;
+}
+
+static void keep_behind(
+	const struct ranges *old, uint64_t end, uint32_t epoch, struct ranges *fresh)
+{
+	for (uint32_t i = 0; i < old->count && fresh->count < MODULE_MAP_MAX_RANGES; i++) {
+		if (old->items[i].start < end)
+			continue;
+		append(fresh, &old->items[i]);
+		fresh->items[fresh->count - 1].last_epoch = epoch;
 	}
 }
 
@@ -279,19 +292,33 @@ static void retire(struct module_map *map, struct ranges *gone)
 	replace(&map->former, &merged);
 }
 
-void module_map_update(struct module_map *map, const char *text, size_t size,
-	enum module_map_source source, uint32_t epoch)
+static void update(struct module_map *map, struct maps_text text, enum module_map_source source,
+	uint32_t epoch, bool whole)
 {
 	struct ranges fresh = {0}, gone = {0};
 
 	map->stats.updates++;
-	read_ranges(map, (struct maps_text){text, text + size}, source, epoch, &fresh);
+	uint64_t end = read_ranges(map, text, source, epoch, &fresh);
+	if (!whole)
+		keep_behind(&map->mapped, end, epoch, &fresh);
 	carry_over(&map->mapped, &fresh, &gone);
 	if (gone.count)
 		retire(map, &gone);
 	free(gone.items);
 	replace(&map->mapped, &fresh);
 	map->epoch = epoch;
+}
+
+void module_map_update(struct module_map *map, const char *text, size_t size,
+	enum module_map_source source, uint32_t epoch)
+{
+	update(map, (struct maps_text){text, text + size}, source, epoch, true);
+}
+
+void module_map_update_beginning(struct module_map *map, const char *text, size_t size,
+	enum module_map_source source, uint32_t epoch)
+{
+	update(map, (struct maps_text){text, text + size}, source, epoch, false);
 }
 
 /* Questions */

@@ -54,6 +54,9 @@ struct module_map *module_map_free(struct module_map *map);
  * highest wire_birth.module_epoch that the caller had read when it began to read the text. */
 void module_map_update(struct module_map *map, const char *text, size_t size,
 	enum module_map_source source, uint32_t epoch);
+/* Likewise, by a text whose end is missing: what was mapped behind it counts as mapped still. */
+void module_map_update_beginning(struct module_map *map, const char *text, size_t size,
+	enum module_map_source source, uint32_t epoch);
 
 /* `address` lies inside an instruction (for a frame: return address - 1); `epoch` is the record's
  * module_epoch. Executable memory that is no file (JIT) is FOUND with module STACK_MODULE_NONE and

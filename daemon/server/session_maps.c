@@ -54,7 +54,8 @@ bool session_maps_has(const char *text, size_t size, dev_t device, ino_t inode)
 	return false;
 }
 
-/* An exec takes the segment's mapping away, and leaves it to no other program. */
+/* An exec takes the segment's mapping away, and leaves it to no other program. Of very many mappings the last ones are
+ * not read; the segment is mostly one of these, for it is mapped early, and others below it. */
 int session_maps_take(struct session_maps *maps, const struct process_texts *texts, uint32_t epoch)
 {
 	size_t size;
@@ -64,11 +65,16 @@ int session_maps_take(struct session_maps *maps, const struct process_texts *tex
 	/* Empty: a zombie, which has no mappings any more; what it had is still of use. */
 	if (size == 0)
 		return -ESRCH;
-	maps->replaced |= !session_maps_has(text, size, maps->device, maps->inode);
+	bool whole = size < proc_file_max(PROC_FILE_MAPS);
+	bool has = session_maps_has(text, size, maps->device, maps->inode);
+	maps->replaced |= whole && !has;
 	if (maps->replaced)
 		return -ESTALE;
-	module_map_update(maps->modules, text, size, MODULE_MAP_KERNEL, epoch);
-	return 0;
+	if (whole)
+		module_map_update(maps->modules, text, size, MODULE_MAP_KERNEL, epoch);
+	else
+		module_map_update_beginning(maps->modules, text, size, MODULE_MAP_KERNEL, epoch);
+	return has ? 0 : -EFBIG;
 }
 
 /* Rests for longer while nothing new comes, and in proportion to how long it took. */

@@ -41,7 +41,7 @@ void session_maps_begin(struct session_maps *maps, const struct segment_map *seg
 /* For sample_feed_new; `data` is the session_maps. */
 bool session_maps_refresh(uint32_t epoch, void *data);
 /* A text that was read anew: 0: the segment is among the mappings; -ESTALE: it is not, and `replaced`
- * is set; other negative errno: they could not be looked at. */
+ * is set; -EFBIG: not among those that there was room for; other negative errno: they could not be looked at. */
 int session_maps_take(struct session_maps *maps, const struct process_texts *texts, uint32_t epoch);
 /* As session_file. */
 struct symbol_file *session_maps_file(struct session_maps *maps, uint32_t module);

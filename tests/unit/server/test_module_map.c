@@ -324,6 +324,21 @@ START_TEST(a_path_longer_than_any_can_be_is_no_module)
 }
 END_TEST
 
+START_TEST(what_lies_behind_a_text_that_was_cut_stays_mapped)
+{
+	static const char beginning[] = "401000-403000 r-xp 00001000 08:01 12 /bin/other\n"
+					"700000-701000 r--p 00000000 08:01 13 /bin/data\n"
+					"800000-80";
+	update(MAPS, 3);
+	module_map_update_beginning(map, beginning, strlen(beginning), MODULE_MAP_KERNEL, 4);
+	assert_in(0x401010, 4, "/bin/other", 0x1010);
+	assert_in(0x800010, 4, "/lib/a b.so", 0x8010);
+	/* What the text did come to is gone, if it does not name it. */
+	update("400000-401000 r-xp 00000000 08:01 12 /bin/other\n", 5);
+	ck_assert_int_eq(resolve(0x800010, 5), MODULE_MAP_STALE);
+}
+END_TEST
+
 START_TEST(an_empty_text_is_one)
 {
 	module_map_update(map, NULL, 0, MODULE_MAP_KERNEL, 0);
@@ -413,6 +428,7 @@ static Suite *suite(void)
 	tcase_add_test(t, ranges_are_bounded);
 	tcase_add_test(t, modules_and_their_paths_are_bounded);
 	tcase_add_test(t, a_path_longer_than_any_can_be_is_no_module);
+	tcase_add_test(t, what_lies_behind_a_text_that_was_cut_stays_mapped);
 	tcase_add_test(t, an_empty_text_is_one);
 	tcase_add_loop_test(t, random_histories_agree_with_a_plain_list_of_pages, 0, 8);
 	suite_add_tcase(s, t);

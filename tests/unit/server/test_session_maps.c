@@ -1,6 +1,7 @@
 /* Records that name code which was mapped after the attach: what waits for the new mappings, and for how long. */
 #define _GNU_SOURCE
 #include "config.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -13,6 +14,7 @@
 #include "server/options.h"
 #include "server/process_reader.h"
 #include "server/session.h"
+#include "server/session_maps.h"
 #include "server/session_table.h"
 #include "support/adopt.h"
 #include "support/fake_segment.h"
@@ -200,6 +202,45 @@ START_TEST(code_that_is_in_no_mapping_is_asked_for_ever_more_seldom)
 }
 END_TEST
 
+/* One line again and again, up to `size` bytes. */
+static struct process_texts *many_mappings(size_t size)
+{
+	static const char line[] = "1000-2000 r-xp 00000000 00:01 1 /one/of/many\n";
+	struct process_texts *texts = process_texts_new();
+	for (size_t left = size; left > 0;) {
+		size_t bytes = left < sizeof line - 1 ? left : sizeof line - 1;
+		ck_assert_int_eq(process_texts_append(texts, PROC_FILE_MAPS, line, bytes, -1), 0);
+		left -= bytes;
+	}
+	process_texts_end(texts, PROC_FILE_MAPS, 0);
+	return texts;
+}
+
+static int take_mappings(struct session_maps *maps, size_t size)
+{
+	struct process_texts *texts = many_mappings(size);
+	int r = session_maps_take(maps, texts, 0);
+	process_texts_free(texts);
+	return r;
+}
+
+START_TEST(more_mappings_than_there_is_room_for_do_not_tell_of_an_exec)
+{
+	struct session_maps maps;
+	struct segment_map *map;
+	use_real();
+	ck_assert_int_eq(segment_map_new(&map, fake_segment_dup(&segment), NULL), 0);
+	ck_assert_int_eq(session_maps_init(&maps, session_process(session), map), 0);
+	ck_assert_int_eq(take_mappings(&maps, proc_file_max(PROC_FILE_MAPS)), -EFBIG);
+	ck_assert(!maps.replaced);
+	ck_assert_uint_eq(module_map_count(maps.modules), 1);
+	ck_assert_int_eq(take_mappings(&maps, proc_file_max(PROC_FILE_MAPS) - 1), -ESTALE);
+	ck_assert(maps.replaced);
+	session_maps_deinit(&maps);
+	segment_map_free(map);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("session_maps");
@@ -210,6 +251,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_record_that_waits_is_looked_at_a_few_times_only);
 	tcase_add_test(t, a_session_may_go_while_its_mappings_are_read);
 	tcase_add_test(t, code_that_is_in_no_mapping_is_asked_for_ever_more_seldom);
+	tcase_add_test(t, more_mappings_than_there_is_room_for_do_not_tell_of_an_exec);
 	suite_add_tcase(s, t);
 	return s;
 }
