@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/hash_index.h"
 #include "server/api_access.h"
 #include "server/session.h"
 #include "server/session_table.h"
@@ -12,14 +13,22 @@ struct candidates {
 	const struct session *root;
 	struct session **items; /* owns the list */
 	uint32_t count;
+	/* Of those that belong, by what a child says of them: positions in the list and one more; 0: the root. */
+	struct hash_index known;
 };
+
+static bool is_made_by(const struct session *session, uint64_t load_ns, uint32_t pid_hint)
+{
+	const struct segment_info *segment = session_segment(session);
+	return segment->load_ns == load_ns && segment->pid_hint == pid_hint;
+}
 
 static bool claims(const struct session *session, const struct session *ancestor)
 {
-	const struct segment_info *own = session_segment(session), *its = session_segment(ancestor);
+	const struct segment_info *own = session_segment(session);
 	for (uint32_t i = 0; (own->flags & WIRE_FLAG_FORKED) && i < WIRE_ANCESTORS; i++)
-		if (own->ancestors[i].load_ns != 0 && own->ancestors[i].load_ns == its->load_ns &&
-			own->ancestors[i].pid_hint == its->pid_hint)
+		if (own->ancestors[i].load_ns != 0 &&
+			is_made_by(ancestor, own->ancestors[i].load_ns, own->ancestors[i].pid_hint))
 			return true;
 	return false;
 }
@@ -28,11 +37,47 @@ static void add_candidate(struct session *session, void *data)
 {
 	struct candidates *candidates = data;
 	if (session == candidates->root || session_facts(session)->state == SESSION_EXITED ||
-		!claims(session, candidates->root))
+		!(session_segment(session)->flags & WIRE_FLAG_FORKED))
 		return;
 	candidates->items = alloc_resize(
 		candidates->items, candidates->count + (size_t)1, sizeof *candidates->items);
 	candidates->items[candidates->count++] = session;
+}
+
+static uint32_t hash_of(uint64_t load_ns, uint32_t pid_hint)
+{
+	const uint64_t key[2] = {load_ns, pid_hint};
+	return hash_index_hash(key, sizeof key);
+}
+
+static bool is_known(const struct candidates *candidates, uint64_t load_ns, uint32_t pid_hint)
+{
+	struct hash_cursor at = hash_index_seek(hash_of(load_ns, pid_hint));
+	uint32_t place;
+	while (hash_index_next(&candidates->known, &at, &place))
+		if (is_made_by(place > 0 ? candidates->items[place - 1] : candidates->root, load_ns,
+			    pid_hint))
+			return true;
+	return false;
+}
+
+static void make_known(struct candidates *candidates, const struct session *session, uint32_t place)
+{
+	const struct segment_info *segment = session_segment(session);
+	if (!is_known(candidates, segment->load_ns, segment->pid_hint))
+		hash_index_insert(
+			&candidates->known, hash_of(segment->load_ns, segment->pid_hint), place);
+}
+
+/* Of the root, or of one between: a segment tells of its nearest ancestors only. */
+static bool descends(const struct candidates *candidates, const struct session *session)
+{
+	const struct segment_map_ancestor *ancestors = session_segment(session)->ancestors;
+	for (uint32_t i = 0; i < WIRE_ANCESTORS; i++)
+		if (ancestors[i].load_ns != 0 &&
+			is_known(candidates, ancestors[i].load_ns, ancestors[i].pid_hint))
+			return true;
+	return false;
 }
 
 /* Ancestors first: each fork raises the generation. */
@@ -57,6 +102,8 @@ static bool belongs(const struct candidates *candidates, const bool *accepted, u
 {
 	struct session *session = candidates->items[i];
 	pid_t parent = session_facts(session)->parent_pid;
+	if (!descends(candidates, session))
+		return false;
 	if (same_user(session, candidates->root))
 		return true;
 	if (parent == 0)
@@ -79,17 +126,20 @@ void family_init(struct family *family, const struct session_table *table, struc
 	if (candidates.count > 0)
 		qsort(candidates.items, candidates.count, sizeof *candidates.items, compare);
 	bool *accepted = alloc_zeroed(candidates.count + (size_t)1, sizeof *accepted);
+	make_known(&candidates, root, 0);
 	family->members = alloc_zeroed(FAMILY_MAX, sizeof *family->members);
 	family->members[family->count++] = session_ref(root);
 	for (uint32_t i = 0; i < candidates.count; i++) {
 		accepted[i] = belongs(&candidates, accepted, i);
 		if (!accepted[i])
 			continue;
+		make_known(&candidates, candidates.items[i], i + 1);
 		if (family->count < FAMILY_MAX && api_access_session(peer, candidates.items[i]))
 			family->members[family->count++] = session_ref(candidates.items[i]);
 		else
 			family->left_out++;
 	}
+	hash_index_deinit(&candidates.known);
 	free(accepted);
 	free(candidates.items);
 }

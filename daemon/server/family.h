@@ -1,6 +1,7 @@
 /*
  * Which of the sessions are forked descendants of one process. A segment says from which segments its process was forked, by
- * when they were made and by whom; that holds when those in between have ended. It is believed where both run under the
+ * when they were made and by whom, of the nearest WIRE_ANCESTORS, so that fewer of those in between may have ended in a row;
+ * who is further away descends from one of these. It is believed where both run under the
  * same uid alone, and else only as far as the kernel's parent, noted when the process was attached, says the same: the
  * parent itself or one that belongs already. Processes that have ended hold nothing and are left out. One thread
  * (the loop's).

@@ -1,6 +1,8 @@
 /*
  * An entry is known by who gave the id, the id and the address. Besides, by who tells of it: the one that gave it, for
  * everybody, or an heir, for processes of that heir's uid. So a worker cannot make samples of another user's disappear.
+ *
+ * A segment tells of a few ancestors only; the line goes on with what the nearest of these that came before has told.
  */
 #include "server/family_ledger.h"
 
@@ -12,13 +14,23 @@
 #include "model/heap_model.h"
 #include "server/session.h"
 
-#define LEVELS	  (1u + WIRE_ANCESTORS)
 #define BY_ITSELF UINT32_MAX /* (uid_t)-1 is nobody's */
+
+struct level { /* of a line: entries from this id on, up to the level before, are this owner's */
+	uint64_t first_id;
+	uint32_t owner;
+};
+
+struct line {		      /* ids fall from level to level, to 0 */
+	struct level *levels; /* owns */
+	uint32_t count;
+};
 
 struct owner { /* a process, which need not be attached */
 	uint64_t load_ns;
 	uint32_t pid_hint;
-	uint32_t before; /* 1: one of those that this was forked from */
+	uint32_t before;  /* 1: one of those that this was forked from */
+	struct line line; /* itself first; empty: it has not come yet */
 };
 
 struct entry_key {
@@ -43,9 +55,7 @@ struct family_ledger {
 	struct family_ledger_sums sums;
 	/* of the session under way */
 	uint32_t session; /* from 1 */
-	uint64_t first_ids[LEVELS];
-	uint32_t line[LEVELS + 1]; /* owners */
-	uint32_t levels;
+	uint32_t owner;
 	uint32_t uid;
 	bool has_heirs, is_heir;
 };
@@ -60,6 +70,8 @@ struct family_ledger *family_ledger_free(struct family_ledger *ledger)
 {
 	if (ledger == NULL)
 		return NULL;
+	for (uint32_t i = 0; i < ledger->owner_count; i++)
+		free(ledger->owners[i].line.levels);
 	hash_index_deinit(&ledger->index);
 	free(ledger->entries);
 	free(ledger->owners);
@@ -73,7 +85,7 @@ bool family_ledger_is_inherited(const struct session *session, const struct heap
 	return (segment->flags & WIRE_FLAG_FORKED) && entry->id < segment->first_id;
 }
 
-/* At most LEVELS + 1 for each session, so a search of the list is cheap beside a heap. */
+/* At most WIRE_ANCESTORS + 2 for each session, so a search of the list is cheap beside a heap. */
 static uint32_t use_owner(
 	struct family_ledger *ledger, uint64_t load_ns, uint32_t pid_hint, uint32_t before)
 {
@@ -84,31 +96,68 @@ static uint32_t use_owner(
 			return i;
 	ledger->owners =
 		alloc_resize(ledger->owners, ledger->owner_count + 1, sizeof *ledger->owners);
-	ledger->owners[ledger->owner_count] = (struct owner){load_ns, pid_hint, before};
+	ledger->owners[ledger->owner_count] =
+		(struct owner){.load_ns = load_ns, .pid_hint = pid_hint, .before = before};
 	return ledger->owner_count++;
+}
+
+/* One whose ids are all in those before is left out. */
+static void add_level(struct line *line, uint64_t first_id, uint32_t owner)
+{
+	if (line->count > 0 && first_id >= line->levels[line->count - 1].first_id)
+		return;
+	line->levels = alloc_resize(line->levels, line->count + (size_t)1, sizeof *line->levels);
+	line->levels[line->count++] = (struct level){first_id, owner};
+}
+
+static void add_ancestors(
+	struct family_ledger *ledger, const struct segment_info *segment, struct line *line)
+{
+	uint64_t load_ns = segment->load_ns;
+	uint32_t pid_hint = segment->pid_hint;
+	for (uint32_t i = 0; i < WIRE_ANCESTORS && segment->ancestors[i].load_ns != 0; i++) {
+		const struct segment_map_ancestor *ancestor = &segment->ancestors[i];
+		load_ns = ancestor->load_ns;
+		pid_hint = ancestor->pid_hint;
+		uint32_t owner = use_owner(ledger, load_ns, pid_hint, 0);
+		const struct line *its = &ledger->owners[owner].line;
+		add_level(line, ancestor->first_id, owner);
+		for (uint32_t k = 1; k < its->count; k++)
+			add_level(line, its->levels[k].first_id, its->levels[k].owner);
+		if (its->count > 0)
+			return;
+	}
+	add_level(line, 0, use_owner(ledger, load_ns, pid_hint, 1));
 }
 
 void family_ledger_begin(
 	struct family_ledger *ledger, const struct session *session, bool has_heirs)
 {
 	const struct segment_info *segment = session_segment(session);
-	const struct segment_map_ancestor *last = NULL;
+	struct line line = {0};
 	ledger->session++;
 	ledger->uid = (uint32_t)session_facts(session)->uid;
 	ledger->has_heirs = has_heirs;
 	ledger->is_heir = false;
-	ledger->first_ids[0] = segment->flags & WIRE_FLAG_FORKED ? segment->first_id : 0;
-	ledger->line[0] = use_owner(ledger, segment->load_ns, segment->pid_hint, 0);
-	ledger->levels = 1;
-	for (uint32_t i = 0; i < WIRE_ANCESTORS && segment->ancestors[i].load_ns != 0; i++) {
-		last = &segment->ancestors[i];
-		ledger->first_ids[ledger->levels] = last->first_id;
-		ledger->line[ledger->levels++] =
-			use_owner(ledger, last->load_ns, last->pid_hint, 0);
+	ledger->owner = use_owner(ledger, segment->load_ns, segment->pid_hint, 0);
+	add_level(&line, segment->flags & WIRE_FLAG_FORKED ? segment->first_id : 0, ledger->owner);
+	add_ancestors(ledger, segment, &line);
+	free(ledger->owners[ledger->owner].line.levels);
+	ledger->owners[ledger->owner].line = line;
+}
+
+/* The first level that begins at this id or before. */
+static uint32_t find_level(const struct line *line, uint64_t id)
+{
+	uint32_t low = 0, high = line->count - 1;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (line->levels[middle].first_id > id)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	ledger->line[ledger->levels] =
-		last != NULL ? use_owner(ledger, last->load_ns, last->pid_hint, 1)
-			     : use_owner(ledger, segment->load_ns, segment->pid_hint, 1);
+	return low;
 }
 
 static uint32_t hash_of(const struct entry_key *key)
@@ -150,21 +199,19 @@ static void count_again(
 	known->shared = true;
 }
 
-/* How many forks before the session's the sample was born. */
+/* Of the session's line, at which the sample was born; 0: its own. */
 static uint32_t level_of(const struct family_ledger *ledger, const struct heap_birth *entry)
 {
-	uint32_t level = 0;
-	while (level < ledger->levels && entry->id < ledger->first_ids[level])
-		level++;
-	return level;
+	return find_level(&ledger->owners[ledger->owner].line, entry->id);
 }
 
 static struct entry_key key_of(
 	const struct family_ledger *ledger, const struct heap_birth *entry, uint32_t teller)
 {
+	const struct line *line = &ledger->owners[ledger->owner].line;
 	return (struct entry_key){.id = entry->id,
 		.address = entry->address,
-		.owner = ledger->line[level_of(ledger, entry)],
+		.owner = line->levels[find_level(line, entry->id)].owner,
 		.teller = teller};
 }
 

@@ -30,10 +30,10 @@ static inline void family_fixture_segment(
 	segment->header->first_id = member->first_id;
 	if (member->parent != NULL)
 		segment->header->flags |= WIRE_FLAG_FORKED;
-	for (const struct family_member *at = member->parent; at != NULL && level < WIRE_ANCESTORS;
-		at = at->parent)
-		segment->header->ancestors[level++] = (struct wire_ancestor){
-			1000u * (uint64_t)at->pid, at->first_id, (uint32_t)at->pid, 0};
+	for (const struct family_member *at = member->parent; at != NULL; at = at->parent, level++)
+		if (level < WIRE_ANCESTORS)
+			segment->header->ancestors[level] = (struct wire_ancestor){
+				1000u * (uint64_t)at->pid, at->first_id, (uint32_t)at->pid, 0};
 	segment->header->generation = 1 + level;
 	fake_segment_seal(segment, FAKE_SEGMENT_SEALS);
 }

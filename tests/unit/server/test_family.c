@@ -100,6 +100,48 @@ START_TEST(those_belong_whose_parent_has_ended)
 }
 END_TEST
 
+#define LINE 12
+
+/* Each forked the next one. */
+static void make_line(struct family_member line[LINE])
+{
+	for (int32_t i = 0; i < LINE; i++)
+		line[i] = (struct family_member){
+			3000000 + i, 1000, 1 + 10u * (uint64_t)i, i > 0 ? &line[i - 1] : NULL};
+}
+
+START_TEST(a_line_may_be_longer_than_what_a_segment_tells_of_it)
+{
+	struct family_member line[LINE];
+	make_line(line);
+	for (unsigned i = LINE; i-- > 0;)
+		attach(&line[i]);
+	find(&line[0], &anybody);
+	ck_assert_uint_eq(family.count, LINE);
+	for (uint32_t i = 0; i < LINE; i++) {
+		ck_assert_int_eq(pid_of(i), line[i].pid);
+		ck_assert(family_has_heirs(&family, i) == (i + 1 < LINE));
+	}
+}
+END_TEST
+
+START_TEST(a_long_line_ends_where_too_many_in_a_row_have_ended)
+{
+	struct family_member line[LINE];
+	make_line(line);
+	attach(&line[0]);
+	attach(&line[4]);
+	attach(&line[8]);
+	attach(&line[8 + WIRE_ANCESTORS - 1]);
+	find(&line[0], &anybody);
+	ck_assert_uint_eq(family.count, 4);
+	family_deinit(&family);
+	session_end(session_table_find(table, line[4].pid));
+	find(&line[0], &anybody);
+	ck_assert_uint_eq(family.count, 1);
+}
+END_TEST
+
 START_TEST(a_claim_across_users_is_not_believed)
 {
 	attach(&root);
@@ -191,6 +233,8 @@ static Suite *suite(void)
 	tcase_add_test(t, descendants_come_after_their_ancestors_and_nobody_else_does);
 	tcase_add_test(t, one_in_the_middle_has_its_own_descendants_alone);
 	tcase_add_test(t, those_belong_whose_parent_has_ended);
+	tcase_add_test(t, a_line_may_be_longer_than_what_a_segment_tells_of_it);
+	tcase_add_test(t, a_long_line_ends_where_too_many_in_a_row_have_ended);
 	tcase_add_test(t, a_claim_across_users_is_not_believed);
 	tcase_add_test(t, a_child_by_the_kernel_may_run_under_another_user);
 	tcase_add_test(t, what_the_peer_may_not_see_is_left_out_and_counted);

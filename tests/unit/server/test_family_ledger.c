@@ -119,6 +119,41 @@ START_TEST(those_in_between_need_not_be_there)
 }
 END_TEST
 
+/* Number i gave the ids from 1 + 10 * i to 10 + 10 * i before it forked the next one. */
+START_TEST(a_line_may_be_longer_than_what_a_segment_tells_of_it)
+{
+	struct family_member line[12];
+	for (int32_t i = 0; i < 12; i++) {
+		line[i] = (struct family_member){
+			100 + i, 1000, 1 + 10u * (uint64_t)i, i > 0 ? &line[i - 1] : NULL};
+		begin(&line[i], i < 11);
+		for (uint64_t giver = 0; giver <= (uint64_t)i; giver++)
+			ck_assert(counts(1 + 10 * giver) == (giver == (uint64_t)i));
+	}
+	ck_assert_uint_eq(sums().shared.samples, 11);
+	ck_assert_uint_eq(sums().heirs, 11);
+}
+END_TEST
+
+START_TEST(a_line_that_says_anything_is_looked_at_all_the_same)
+{
+	struct family_member line[6];
+	for (int32_t i = 0; i < 6; i++) {
+		line[i] = (struct family_member){
+			100 + i, 1000, i % 2 ? UINT64_MAX : 50, i > 0 ? &line[i - 1] : NULL};
+		begin(&line[i], true);
+		for (uint64_t id = 1; id < 100; id++)
+			counts(id);
+		counts(UINT64_MAX);
+	}
+	/* One that says it was forked from itself. */
+	const struct family_member itself = line[2];
+	line[2].parent = &itself;
+	begin(&line[2], true);
+	ck_assert(counts(1000));
+}
+END_TEST
+
 START_TEST(a_block_at_another_address_is_another_one)
 {
 	begin(&root, true);
@@ -162,6 +197,8 @@ static Suite *suite(void)
 	tcase_add_test(t, equal_ids_and_addresses_of_siblings_are_two_samples);
 	tcase_add_test(t, a_grandchild_has_inherited_from_each_of_its_line);
 	tcase_add_test(t, those_in_between_need_not_be_there);
+	tcase_add_test(t, a_line_may_be_longer_than_what_a_segment_tells_of_it);
+	tcase_add_test(t, a_line_that_says_anything_is_looked_at_all_the_same);
 	tcase_add_test(t, a_block_at_another_address_is_another_one);
 	tcase_add_test(t, no_claim_takes_anything_from_another_user);
 	tcase_add_test(t, what_is_inherited_is_told_by_the_ids);
