@@ -53,6 +53,7 @@ EXTRA_DIST += \
 	tests/bench/free_cost.py \
 	tests/bench/sample_cost.py \
 	tests/bench/sampling_work.py \
+	tests/bench/many_workers.py \
 	tests/bench/memory.py \
 	tests/bench/peers.py \
 	tests/bench/python_objects.py \
