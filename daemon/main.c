@@ -39,6 +39,7 @@
 #define EXIT_USAGE	    2
 #define MAX_API_CONNECTIONS 256
 #define STALL_MS	    30000
+#define MAX_HELD_BYTES	    ((size_t)512 << 20)
 #define FINISH_MS	    2000
 
 #ifdef __SANITIZE_THREAD__
@@ -217,6 +218,7 @@ static int listen_for_clients(struct daemon *daemon)
 	struct api_server_options options = {
 		.group = daemon->group,
 		.max_connections = MAX_API_CONNECTIONS,
+		.max_held_bytes = MAX_HELD_BYTES,
 		.stall_ms = STALL_MS,
 		.handle = api_handlers_handle,
 		.data = daemon->handlers,

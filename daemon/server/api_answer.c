@@ -134,6 +134,11 @@ bool api_answer_next(struct api_answer *answer, struct buffer *out)
 	return answer->first != NULL || answer->has_file;
 }
 
+bool api_answer_is_file(const struct api_answer *answer)
+{
+	return answer->has_file;
+}
+
 size_t api_answer_bytes(const struct api_answer *answer)
 {
 	return answer->message_bytes + answer->body.size;

@@ -28,5 +28,7 @@ void api_answer_add_error(
 /* Appends the next message with its preamble to `out`. False: it was the last one, or there was
  * none. */
 bool api_answer_next(struct api_answer *answer, struct buffer *out);
+/* It has one, however small. */
+bool api_answer_is_file(const struct api_answer *answer);
 /* Memory that waits for the client. */
 size_t api_answer_bytes(const struct api_answer *answer);

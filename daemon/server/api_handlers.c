@@ -17,32 +17,25 @@
 #include "base/alloc.h"
 #include "base/buffer.h"
 #include "export/export.h"
-#include "model/estimate.h"
 #include "server/api_access.h"
 #include "server/api_answer.h"
 #include "server/api_call.h"
-#include "server/api_capture.h"
 #include "server/api_process.h"
 #include "server/api_server.h"
+#include "server/api_stats.h"
 #include "server/attach_scan.h"
-#include "server/counter_list.h"
-#include "server/daemon_counters.h"
 #include "server/family.h"
 #include "server/process_handle.h"
 #include "server/process_info.h"
 #include "server/process_list.h"
 #include "server/session.h"
-#include "server/session_counters.h"
 #include "server/session_marks.h"
-#include "server/session_python.h"
-#include "server/session_sums.h"
 #include "server/session_table.h"
 #include "server/snapshot_builder.h"
 #include "server/wall_clock.h"
 
 #define DEFAULT_TIMEOUT_MS 2000u
 #define MAX_TIMEOUT_MS	   30000u
-#define MAX_HELD_BYTES	   (UINT64_C(512) << 20)
 
 #define INVALID	  SPPROF__V1__ERROR__CODE__INVALID_REQUEST
 #define NO_SUCH	  SPPROF__V1__ERROR__CODE__NO_SUCH_PROCESS
@@ -308,9 +301,6 @@ static bool is_for_one(const Spprof__V1__SnapshotRequest *request)
 static void handle_snapshot(struct api_handlers *handlers, struct api_call *call,
 	const Spprof__V1__SnapshotRequest *request)
 {
-	struct api_server_stats api = {0};
-	if (handlers->parts.server != NULL)
-		api_server_stats(handlers->parts.server, &api);
 	if (request->pid <= 0) {
 		api_call_refuse(call, INVALID, "%d is not a process id", request->pid);
 		return;
@@ -326,9 +316,8 @@ static void handle_snapshot(struct api_handlers *handlers, struct api_call *call
 			"by itself");
 		return;
 	}
-	if (api.held_bytes > MAX_HELD_BYTES) {
-		api_call_refuse(call, INTERNAL,
-			"clients have left too many answers untaken; try again later");
+	if (handlers->parts.server != NULL && api_server_is_full(handlers->parts.server)) {
+		api_call_refuse(call, INTERNAL, "%s", api_server_full_message);
 		return;
 	}
 	struct inquiry *inquiry = begin_inquiry(handlers, call, request->pid, take_snapshot);
@@ -357,29 +346,7 @@ static void handle_snapshot(struct api_handlers *handlers, struct api_call *call
 static void answer_stats(void *data)
 {
 	struct inquiry *inquiry = data;
-	struct counter_list counters = COUNTER_LIST_INIT;
-	struct api_process process;
-	Spprof__V1__StatsResponse stats = SPPROF__V1__STATS_RESPONSE__INIT;
-	Spprof__V1__Response response = SPPROF__V1__RESPONSE__INIT;
-	api_process_fill(&process, inquiry->session, 0);
-	struct api_capture capture;
-	session_counters_add(&counters, inquiry->session);
-	api_capture_fill(&capture, inquiry->session);
-	char python[SESSION_PYTHON_SIZE];
-	stats.python = session_python_describe(inquiry->session, python);
-	counter_list_lend(&counters, &stats);
-	stats.process = &process.message;
-	stats.live_bytes = &process.live_bytes;
-	stats.live_objects = &process.live_objects;
-	stats.allocated_bytes = &process.allocated_bytes;
-	stats.allocated_objects = &process.allocated_objects;
-	stats.capture = &capture.message;
-	response.kind_case = SPPROF__V1__RESPONSE__KIND_STATS;
-	response.stats = &stats;
-	struct api_answer *answer = api_answer_new();
-	api_answer_add(answer, &response);
-	counter_list_deinit(&counters);
-	answer_inquiry(inquiry, answer);
+	answer_inquiry(inquiry, api_stats_of_process(inquiry->session));
 }
 
 static void take_stats(struct inquiry *inquiry)
@@ -389,55 +356,13 @@ static void take_stats(struct inquiry *inquiry)
 		answer_stats(inquiry);
 }
 
-struct totals {
-	const struct api_peer *peer;
-	struct estimate_sum live, allocated;
-};
-
-static void add_totals(struct session *session, void *data)
-{
-	struct totals *totals = data;
-	if (session_facts(session)->state == SESSION_EXITED ||
-		!api_access_session(totals->peer, session))
-		return;
-	const struct session_sums *sums = session_sums(session, API_PROCESS_LIST_AGE_NS);
-	estimate_merge(&totals->live, &sums->live);
-	estimate_merge(&totals->allocated, &sums->cumulative);
-}
-
-static void answer_daemon_stats(struct api_handlers *handlers, struct api_call *call)
-{
-	struct counter_list counters = COUNTER_LIST_INIT;
-	struct totals totals = {.peer = api_call_peer(call)};
-	Spprof__V1__StatsResponse stats = SPPROF__V1__STATS_RESPONSE__INIT;
-	Spprof__V1__Response response = SPPROF__V1__RESPONSE__INIT;
-	Spprof__V1__Estimate estimates[4];
-	session_table_each(handlers->parts.table, add_totals, &totals);
-	daemon_counters_add(&counters, &handlers->parts);
-	counter_list_lend(&counters, &stats);
-	stats.live_bytes = api_process_estimate(
-		&estimates[0], estimate_bytes(&totals.live), totals.live.samples);
-	stats.live_objects = api_process_estimate(
-		&estimates[1], estimate_objects(&totals.live), totals.live.samples);
-	stats.allocated_bytes = api_process_estimate(
-		&estimates[2], estimate_bytes(&totals.allocated), totals.allocated.samples);
-	stats.allocated_objects = api_process_estimate(
-		&estimates[3], estimate_objects(&totals.allocated), totals.allocated.samples);
-	response.kind_case = SPPROF__V1__RESPONSE__KIND_STATS;
-	response.stats = &stats;
-	struct api_answer *answer = api_answer_new();
-	api_answer_add(answer, &response);
-	counter_list_deinit(&counters);
-	api_call_answer(call, answer);
-}
-
 static void handle_stats(struct api_handlers *handlers, struct api_call *call,
 	const Spprof__V1__StatsRequest *request)
 {
 	if (request->pid < 0)
 		api_call_refuse(call, INVALID, "%d is not a process id", request->pid);
 	else if (request->pid == 0)
-		answer_daemon_stats(handlers, call);
+		api_call_answer(call, api_stats_of_daemon(&handlers->parts, api_call_peer(call)));
 	else
 		look_up(begin_inquiry(handlers, call, request->pid, take_stats));
 }

@@ -60,6 +60,9 @@ struct api_server {
 	struct api_server_stats stats;
 };
 
+const char api_server_full_message[] =
+	"clients have left too many answers untaken; try again later";
+
 static void on_connection(uv_stream_t *stream, int status);
 static void on_timer(uv_timer_t *timer);
 static void consume(struct connection *connection, const uint8_t *data, size_t size);
@@ -252,10 +255,23 @@ static void reject(struct connection *connection, int error)
 	tell(connection, answer);
 }
 
+/* The only one may be of any size. */
+static bool may_hold(const struct api_server *server, size_t bytes)
+{
+	size_t max = server->options.max_held_bytes, held = server->stats.held_bytes;
+	return held == 0 || (bytes <= max && held <= max - bytes);
+}
+
 static void deliver(struct api_answer *answer, void *data)
 {
 	struct connection *connection = data;
 	connection->call = NULL;
+	if (api_answer_is_file(answer) && !may_hold(connection->server, api_answer_bytes(answer))) {
+		api_answer_free(answer);
+		answer = api_answer_new();
+		api_answer_add_error(
+			answer, SPPROF__V1__ERROR__CODE__INTERNAL, api_server_full_message);
+	}
 	tell(connection, answer);
 }
 
@@ -416,6 +432,11 @@ void api_server_finish(
 	server->finish_by_ms = uv_now(server->timer.loop) + timeout_ms;
 	server->finishing = true;
 	uv_timer_start(&server->timer, on_finish_timer, 0, FINISH_TICK_MS);
+}
+
+bool api_server_is_full(const struct api_server *server)
+{
+	return server->stats.held_bytes >= server->options.max_held_bytes;
 }
 
 void api_server_stats(const struct api_server *server, struct api_server_stats *out)

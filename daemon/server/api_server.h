@@ -17,6 +17,7 @@ struct uv_loop_s;
 struct api_server_options {
 	gid_t group; /* (gid_t)-1: none */
 	uint32_t max_connections;
+	size_t max_held_bytes; /* of answers that clients have not taken yet: a file that would be too much is refused */
 	uint32_t stall_ms; /* no progress for so long in the middle of a message: the connection is
 			      closed */
 	/* Called for each request; ends in exactly one api_call_answer or api_call_refuse, now or
@@ -42,3 +43,6 @@ struct api_server_stats {
 	size_t held_bytes; /* of answers that clients have not taken yet */
 };
 void api_server_stats(const struct api_server *server, struct api_server_stats *out);
+/* Any further file would be refused: it need not be made. */
+bool api_server_is_full(const struct api_server *server);
+extern const char api_server_full_message[];

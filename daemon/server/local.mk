@@ -82,6 +82,7 @@ libspserver_la_SOURCES += \
 	daemon/server/counter_list.c daemon/server/counter_list.h \
 	daemon/server/daemon_counters.c daemon/server/daemon_counters.h \
 	daemon/server/module_files.c daemon/server/module_files.h \
+	daemon/server/api_stats.c daemon/server/api_stats.h \
 	daemon/server/process_list.c daemon/server/process_list.h \
 	daemon/server/family.c daemon/server/family.h \
 	daemon/server/family_ledger.c daemon/server/family_ledger.h \

@@ -17,6 +17,8 @@
 #include "server/api_server.h"
 #include "support/tap_main.h"
 
+#define MAX_HELD ((size_t)12 << 20)
+
 static uv_loop_t loop;
 static struct api_server *server;
 static struct sockaddr_un address;
@@ -56,6 +58,7 @@ static void start(uint32_t max_connections, uint32_t stall_ms)
 {
 	struct api_server_options options = {.group = (gid_t)-1,
 		.max_connections = max_connections,
+		.max_held_bytes = MAX_HELD,
 		.stall_ms = stall_ms,
 		.handle = handle,
 		.data = &loop};
@@ -190,6 +193,40 @@ START_TEST(a_file_comes_in_pieces_of_at_most_one_mebibyte)
 	while (stats_of_server().held_bytes > 0)
 		uv_run(&loop, UV_RUN_ONCE);
 	close(fd);
+	stop();
+}
+END_TEST
+
+START_TEST(files_that_nobody_takes_are_bounded)
+{
+	int fd[3];
+	start(8, 30000);
+	file_size = 8000000;
+	for (unsigned i = 0; i < 3; i++)
+		fd[i] = connect_client();
+	say(fd[0], "file");
+	while (stats_of_server().held_bytes == 0)
+		uv_run(&loop, UV_RUN_ONCE);
+	ck_assert(!api_server_is_full(server));
+	say(fd[1], "file");
+	expect_error(fd[1], "clients have left too many answers untaken; try again later");
+	ck_assert_uint_lt(stats_of_server().held_bytes, MAX_HELD);
+	/* What is small is answered all the same. */
+	say(fd[1], "12345");
+	expect_error(fd[1], "5");
+	close(fd[0]);
+	while (stats_of_server().held_bytes > 0)
+		uv_run(&loop, UV_RUN_ONCE);
+	/* The only one may be of any size. */
+	file_size = MAX_HELD + 1;
+	say(fd[1], "file");
+	while (stats_of_server().held_bytes == 0)
+		uv_run(&loop, UV_RUN_ONCE);
+	ck_assert(api_server_is_full(server));
+	close(fd[1]);
+	while (stats_of_server().held_bytes > 0)
+		uv_run(&loop, UV_RUN_ONCE);
+	close(fd[2]);
 	stop();
 }
 END_TEST
@@ -339,6 +376,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(t, forget, NULL);
 	tcase_add_test(t, requests_are_answered_one_after_the_other);
 	tcase_add_test(t, a_file_comes_in_pieces_of_at_most_one_mebibyte);
+	tcase_add_test(t, files_that_nobody_takes_are_bounded);
 	tcase_add_test(t, an_answer_for_a_client_that_left_goes_nowhere);
 	tcase_add_test(t, an_answer_after_the_server_goes_nowhere);
 	tcase_add_test(t, a_stalled_reader_is_closed_and_its_answer_forgotten);
