@@ -1,6 +1,6 @@
 /*
- * One timer for all. Due times lie on a common grid, so that a thousand workers cause as many
- * wake-ups as one. A task that has something left is due again in the next turn; the others come
+ * One timer for all. Who pauses for the same time is due at the same moments, its multiples, so that a
+ * thousand idle workers cause as many wake-ups as one. A task that has something left is due again in the next turn; the others come
  * before it then, since the list is a ring that each turn begins where the last one ended.
  *
  * Callbacks may add, request and remove: a removed task stays in the list, marked, until the turn
@@ -26,6 +26,7 @@
 #define PAUSE_HELD_NS                                                                              \
 	(3 * GRID_NS) /* the same burst into the half that holding leaves free (ring_consumer.c) */
 #define SWEEP_NS    UINT64_C(1000000000)
+#define EARLY_NS    UINT64_C(2000000) /* libuv counts in milliseconds */
 #define SLICE_BYTES (UINT64_C(512) << 10)
 #define TURN_BYTES  (UINT64_C(4) << 20)
 
@@ -177,9 +178,11 @@ void drain_scheduler_request(struct drain_task *task, void (*done)(void *data), 
 	make_due(task);
 }
 
-static uint64_t on_grid(uint64_t ns)
+/* The next multiple of the pause, which all tasks of the same pause share. It is not the one that a timer which came
+ * early was set for. */
+static uint64_t after_pause(uint64_t now, uint64_t pause_ns)
 {
-	return (ns + GRID_NS - 1) / GRID_NS * GRID_NS;
+	return (now + EARLY_NS + pause_ns) / pause_ns * pause_ns;
 }
 
 /* `held`: the round that was waited for is over, and what is missing for a better answer comes of its
@@ -198,7 +201,7 @@ static void plan_next(struct drain_task *task, bool held, uint64_t now)
 		task->pause_ns = task->round_bytes > 0 ? GRID_NS : task->pause_ns * 2;
 		if (task->pause_ns > PAUSE_MAX_NS)
 			task->pause_ns = PAUSE_MAX_NS;
-		task->due_ns = on_grid(now + task->pause_ns);
+		task->due_ns = after_pause(now, task->pause_ns);
 	}
 }
 
