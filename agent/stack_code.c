@@ -121,7 +121,8 @@ static inline __attribute__((always_inline)) bool each_frame(
 	return true;
 }
 
-/* Zeros come behind it. Returns where the next one begins. */
+/* 8 bytes, of which the first ones are its own: it ends before as many frames' room does. Returns where the next one
+ * begins. */
 static inline uint8_t *put_number(uint8_t *at, uint64_t number)
 {
 	uint32_t bits = 64 - (uint32_t)__builtin_clzll(number | 1);

@@ -12,8 +12,8 @@
 #include "spprof/wire/map.h"
 #include "spprof/wire/record.h"
 
-#define STACK_CODE_MAX	9u				       /* bytes of a frame */
-#define STACK_CODE_ROOM (WIRE_MAX_FRAMES * STACK_CODE_MAX + 8) /* bytes to encode any stack into */
+#define STACK_CODE_MAX	9u /* bytes of a frame: of its number, and of one before it */
+#define STACK_CODE_ROOM (WIRE_MAX_FRAMES * STACK_CODE_MAX)
 
 struct stack_code {
 	struct wire_stack_block *blocks; /* borrows */
@@ -21,7 +21,7 @@ struct stack_code {
 	uint32_t first; /* block of the chain; any if there are no frames */
 };
 
-/* What `count` frames look like, with room for 8 bytes more than they come to. Returns these. */
+/* Writes at most STACK_CODE_MAX bytes for each frame, and returns how many belong to them: zeros may have come behind. */
 uint32_t stack_code_encode(const uint64_t *frames, uint32_t count, uint8_t *bytes);
 /* Into a chain that is long enough. */
 void stack_code_store(const struct stack_code *code, const uint8_t *bytes, uint32_t size);

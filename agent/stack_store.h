@@ -48,7 +48,7 @@ struct stack_store {
 
 /* All of it is what makes two stacks the same. */
 struct stack_view {
-	const uint64_t *frames; /* borrows; return addresses, innermost first */
+	const uint64_t *frames; /* borrows; as in stack_code.h, innermost first */
 	uint16_t frame_count;	/* 0 … WIRE_MAX_FRAMES */
 	uint8_t stop;		/* enum wire_stop */
 	uint8_t guessed;
